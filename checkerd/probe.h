@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * One execution of a check: what was asked of a host, what came back, and
+ * which outcome that is.  Probes know nothing of verdicts, schedules or
+ * pools.
+ */
+#ifndef CHECKERD_PROBE_H
+#define CHECKERD_PROBE_H
+
+#include "address.h"
+#include "config.h"
+
+#include "../include/health_shm.h"
+
+struct curl_loop;
+struct prober;
+struct probe;
+
+struct probe_result {
+	enum health_outcome outcome;
+	uint16_t http_status; /* 0: none */
+	/* phases, each counted from the start; 0: not reached */
+	uint32_t dns_us;
+	uint32_t connect_us;
+	uint32_t tls_us;
+	uint32_t first_byte_us;
+	uint32_t total_us;
+	char message[HEALTH_MESSAGE_SIZE]; /* why, for people */
+};
+
+/* Called once for each started probe that was not cancelled, always from the
+ * event loop, never from within probe_start().  The probe is gone when it is
+ * called; starting another one from within is allowed. */
+typedef void (*probe_done_fn)(void *owner, const struct probe_result *result);
+
+int prober_new(struct prober **ret, struct curl_loop *loop);
+void prober_free(struct prober *prober); /* cancels what is in flight */
+
+/* Starts a probe of `address` (the settings' port, if any, replaces its own).
+ * `settings` must live until the probe is done or cancelled.  Returns a
+ * negative errno if nothing was started. */
+int probe_start(struct prober *prober, const struct address *address,
+                const struct settings *settings, probe_done_fn done,
+                void *owner, struct probe **ret);
+
+void probe_cancel(struct probe *probe); /* accepts NULL */
+
+#endif
