@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* 250 lone statuses are the longest text. */
+#define STATUS_MASK_TEXT_SIZE 1280
+
 struct status_mask {
 	uint64_t bits[8]; /* bit n is status 100 + n */
 };
@@ -21,5 +24,9 @@ int status_mask_parse(struct status_mask *ret, const char *text,
 bool status_mask_test(const struct status_mask *mask, unsigned status);
 
 bool status_mask_empty(const struct status_mask *mask);
+
+/* The set as status_mask_parse() reads it, one item per run within a hundred:
+ * "2xx, 300-304, 307".  `buffer` has STATUS_MASK_TEXT_SIZE bytes. */
+const char *status_mask_text(const struct status_mask *mask, char *buffer);
 
 #endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Small values that people write.
+ *
+ * Written out instead of built on strtoull() and ctype.h: those accept signs,
+ * leading blanks, hexadecimal and whatever the locale says.
+ */
+#include "parse.h"
+
+#include "util.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool is_alphanumeric(char c)
+{
+	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* Reads digits up to the first other character.  Too many of them saturate,
+ * which every caller's maximum then refuses. */
+static uint64_t read_digits(const char **text, unsigned base)
+{
+	uint64_t value = 0;
+
+	for (; **text >= '0' && **text < '0' + (char) base; (*text)++) {
+		if (__builtin_mul_overflow(value, base, &value) ||
+		    __builtin_add_overflow(value, (unsigned) (**text - '0'),
+		                           &value))
+			value = UINT64_MAX / base;
+	}
+	return value;
+}
+
+static int store(uint64_t *ret, uint64_t value, uint64_t min, uint64_t max)
+{
+	if (value < min || value > max)
+		return -ERANGE;
+	*ret = value;
+	return 0;
+}
+
+int parse_bool(bool *ret, const char *text)
+{
+	static const struct {
+		const char *text;
+		bool value;
+	} words[] = {
+		{ "on", true },  { "yes", true }, { "true", true },
+		{ "1", true },   { "off", false }, { "no", false },
+		{ "false", false }, { "0", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strcasecmp(text, words[i].text) == 0) {
+			*ret = words[i].value;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int parse_unsigned(uint64_t *ret, const char *text, uint64_t min, uint64_t max)
+{
+	const char *at = text;
+	uint64_t value = read_digits(&at, 10);
+
+	if (at == text || *at != '\0')
+		return -EINVAL;
+	return store(ret, value, min, max);
+}
+
+int parse_octal(uint64_t *ret, const char *text, uint64_t min, uint64_t max)
+{
+	const char *at = text;
+	uint64_t value = read_digits(&at, 8);
+
+	if (at == text || *at != '\0')
+		return -EINVAL;
+	return store(ret, value, min, max);
+}
+
+int parse_percent(uint64_t *ret, const char *text, uint64_t min, uint64_t max)
+{
+	const char *at = text;
+	uint64_t value = read_digits(&at, 10);
+
+	if (at == text || (strcmp(at, "") != 0 && strcmp(at, "%") != 0))
+		return -EINVAL;
+	return store(ret, value, min, max);
+}
+
+static const struct {
+	const char *suffix;
+	uint64_t ms;
+} duration_units[] = {
+	{ "d", 86400000 }, { "h", 3600000 }, { "m", 60000 },
+	{ "s", 1000 },     { "ms", 1 },      { "", 1000 },
+};
+
+int parse_duration_ms(uint64_t *ret_ms, const char *text, uint64_t min_ms,
+                      uint64_t max_ms)
+{
+	const char *at = text;
+	uint64_t value = read_digits(&at, 10);
+
+	if (at == text)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(duration_units); i++) {
+		if (strcmp(at, duration_units[i].suffix) != 0)
+			continue;
+		if (__builtin_mul_overflow(value, duration_units[i].ms, &value))
+			return -ERANGE;
+		return store(ret_ms, value, min_ms, max_ms);
+	}
+	return -EINVAL;
+}
+
+const char *duration_text(uint64_t ms, char *buffer)
+{
+	size_t i = 0;
+
+	if (ms == 0)
+		return strcpy(buffer, "0");
+	while (ms % duration_units[i].ms != 0)
+		i++;
+	snprintf(buffer, DURATION_TEXT_SIZE, "%" PRIu64 "%s",
+	         ms / duration_units[i].ms, duration_units[i].suffix);
+	return buffer;
+}
+
+/* Decodes the sequence at `text`; returns its length, 0 if it is none. */
+static size_t utf8_decode(uint32_t *ret, const unsigned char *text, size_t size)
+{
+	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	uint32_t code;
+	size_t length;
+
+	if (text[0] < 0x80)
+		length = 1, code = text[0];
+	else if (text[0] >> 5 == 0x06)
+		length = 2, code = text[0] & 0x1f;
+	else if (text[0] >> 4 == 0x0e)
+		length = 3, code = text[0] & 0x0f;
+	else if (text[0] >> 3 == 0x1e)
+		length = 4, code = text[0] & 0x07;
+	else
+		return 0;
+	if (length > size)
+		return 0;
+	for (size_t i = 1; i < length; i++) {
+		if (text[i] >> 6 != 0x02)
+			return 0;
+		code = code << 6 | (text[i] & 0x3f);
+	}
+	if (code < smallest[length] || code > 0x10ffff ||
+	    (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	*ret = code;
+	return length;
+}
+
+bool text_is_printable(const char *text, size_t size)
+{
+	const unsigned char *at = (const unsigned char *) text;
+	uint32_t code;
+
+	while (size > 0) {
+		size_t length = utf8_decode(&code, at, size);
+
+		if (length == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0))
+			return false;
+		at += length;
+		size -= length;
+	}
+	return true;
+}
+
+bool text_is_name(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (!is_alphanumeric(text[i]) &&
+		    (text[i] == '\0' || strchr("._-", text[i]) == NULL))
+			return false;
+	}
+	return size > 0;
+}
+
+bool text_is_id(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (text[i] <= ' ' || text[i] >= 0x7f || text[i] == '"' ||
+		    text[i] == '\'')
+			return false;
+	}
+	return size > 0;
+}
+
+bool text_is_token(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (!is_alphanumeric(text[i]) &&
+		    (text[i] == '\0' ||
+		     strchr("!#$%&'*+-.^_`|~", text[i]) == NULL))
+			return false;
+	}
+	return size > 0;
+}
