@@ -11,12 +11,12 @@
  */
 #include "segment_writer.h"
 
+#include "name_index.h"
 #include "topology.h"
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <search.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -264,18 +264,15 @@ static int make_file(struct segment_writer *writer,
 	return 0;
 }
 
-static char *host_key(const struct health_shm *shm, uint32_t host)
+static void host_names(const struct health_shm *shm, uint32_t host,
+                       struct health_text *ret_pool, struct health_text *ret_id)
 {
-	struct health_text pool = health_shm_text(
-	        shm, shm->pools[shm->hosts[host].pool].name);
-	struct health_text id = health_shm_text(shm, shm->hosts[host].id);
-	char *key;
-
-	if (asprintf(&key, "%.*s/%.*s", (int) pool.size, pool.data,
-	             (int) id.size, id.data) < 0)
-		return NULL;
-	return key;
+	*ret_pool = health_shm_text(shm,
+	                            shm->pools[shm->hosts[host].pool].name);
+	*ret_id = health_shm_text(shm, shm->hosts[host].id);
 }
+
+_Static_assert(NAME_INDEX_NONE == HEALTH_ALL_HOSTS, "no such host");
 
 /* For each host of `old` its index in `new`, or HEALTH_ALL_HOSTS.  NULL if
  * memory ran out. */
@@ -283,33 +280,22 @@ static uint32_t *match_hosts(const struct health_shm *old,
                              const struct health_shm *new)
 {
 	uint32_t *map = malloc((old->host_count + 1) * sizeof(*map));
-	char **keys = calloc(new->host_count + 1, sizeof(*keys));
-	struct hsearch_data table = { 0 };
-	bool complete = map && keys &&
-	                hcreate_r(new->host_count + new->host_count / 3 + 1,
-	                          &table);
-	ENTRY *found;
+	struct name_index *names = name_index_new(new->host_count);
+	struct health_text pool, id;
+	int r = map && names ? 0 : -ENOMEM;
 
-	for (uint32_t i = 0; complete && i < new->host_count; i++) {
-		keys[i] = host_key(new, i);
-		complete = keys[i] &&
-		           hsearch_r((ENTRY) { keys[i], (void *) (uintptr_t) i },
-		                     ENTER, &found, &table);
+	for (uint32_t i = 0; r == 0 && i < new->host_count; i++) {
+		host_names(new, i, &pool, &id);
+		r = name_index_add(names, pool.data, pool.size, id.data,
+		                   id.size, i);
 	}
-	for (uint32_t i = 0; complete && i < old->host_count; i++) {
-		CLEANUP(free_pointer) char *key = host_key(old, i);
-
-		complete = key != NULL;
-		map[i] = complete && hsearch_r((ENTRY) { key, NULL }, FIND,
-		                               &found, &table)
-		                 ? (uint32_t) (uintptr_t) found->data
-		                 : HEALTH_ALL_HOSTS;
+	for (uint32_t i = 0; r == 0 && i < old->host_count; i++) {
+		host_names(old, i, &pool, &id);
+		map[i] = name_index_find(names, pool.data, pool.size, id.data,
+		                         id.size);
 	}
-	hdestroy_r(&table);
-	for (uint32_t i = 0; keys && i < new->host_count; i++)
-		free(keys[i]);
-	free(keys);
-	if (!complete) {
+	name_index_free(names);
+	if (r < 0) {
 		free(map);
 		return NULL;
 	}
