@@ -11,6 +11,7 @@
  */
 #include "segment_writer.h"
 
+#include "clock.h"
 #include "name_index.h"
 #include "topology.h"
 #include "util.h"
@@ -23,7 +24,6 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define PATH_SIZE 4096
 
@@ -43,6 +43,8 @@ struct segment_writer {
 	struct mapping current;
 	struct mapping next; /* between prepare and activate */
 	const char *rejected;
+	uint32_t *carried; /* by old index; NULL: every host kept its number */
+	uint32_t carried_count;
 	/* the detail being edited */
 	uint32_t edited_host;
 	struct health_detail edited;
@@ -58,15 +60,6 @@ static void mapping_clear(struct mapping *mapping)
 static struct mapping *target(struct segment_writer *writer)
 {
 	return writer->next.header ? &writer->next : &writer->current;
-}
-
-static uint64_t realtime_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t) now.tv_sec * USEC_PER_SEC +
-	       (uint64_t) now.tv_nsec / 1000;
 }
 
 /* --- stores --------------------------------------------------------------- */
@@ -322,12 +315,16 @@ static void carry_events(const struct mapping *from, struct mapping *to,
 	to->header->event_head = head;
 }
 
-static int carry_over(const struct mapping *from, struct mapping *to)
+static int carry_over(struct segment_writer *writer)
 {
-	CLEANUP(free_pointer) uint32_t *map = match_hosts(&from->shm, &to->shm);
+	const struct mapping *from = &writer->current;
+	struct mapping *to = &writer->next;
+	uint32_t *map = match_hosts(&from->shm, &to->shm);
 
 	if (!map)
 		return -ENOMEM;
+	writer->carried = map;
+	writer->carried_count = from->shm.host_count;
 	for (uint32_t i = 0; i < from->shm.host_count; i++) {
 		if (map[i] == HEALTH_ALL_HOSTS)
 			continue;
@@ -360,6 +357,8 @@ int segment_writer_prepare(struct segment_writer *writer,
 	struct mapping *current = &writer->current, *next = &writer->next;
 	int r;
 
+	free(writer->carried);
+	writer->carried = NULL;
 	if (current->header && topology_equal(topology, current->header)) {
 		sign(current->header);
 		/* Whatever a reader missed while nobody wrote: all of it. */
@@ -371,7 +370,7 @@ int segment_writer_prepare(struct segment_writer *writer,
 		return r;
 	sign(next->header);
 	if (current->header)
-		r = carry_over(current, next);
+		r = carry_over(writer);
 	else if (getrandom(&next->header->stream, sizeof(uint64_t), 0) !=
 	         sizeof(uint64_t))
 		next->header->stream = next->header->created_at_us;
@@ -381,6 +380,15 @@ int segment_writer_prepare(struct segment_writer *writer,
 		return r;
 	}
 	return current->header ? SEGMENT_REPLACED : SEGMENT_CREATED;
+}
+
+uint32_t segment_writer_carried(const struct segment_writer *writer,
+                                uint32_t host)
+{
+	if (!writer->carried)
+		return host;
+	return host < writer->carried_count ? writer->carried[host]
+	                                    : HEALTH_ALL_HOSTS;
 }
 
 int segment_writer_activate(struct segment_writer *writer)
@@ -474,6 +482,7 @@ void segment_writer_free(struct segment_writer *writer)
 	mapping_clear(&writer->next);
 	mapping_clear(&writer->current);
 	close_fd(&writer->lock_fd);
+	free(writer->carried);
 	free(writer);
 }
 

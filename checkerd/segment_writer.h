@@ -43,6 +43,11 @@ enum segment_fate { SEGMENT_CREATED, SEGMENT_ADOPTED, SEGMENT_REPLACED };
 int segment_writer_prepare(struct segment_writer *writer,
                            const struct topology *topology);
 
+/* The number that a host had before the last prepare -> the one it has now;
+ * HEALTH_ALL_HOSTS: it is gone. */
+uint32_t segment_writer_carried(const struct segment_writer *writer,
+                                uint32_t host);
+
 /* Gives the prepared file its name and marks the one before superseded.  If
  * it fails, the one before is in force again. */
 int segment_writer_activate(struct segment_writer *writer);
