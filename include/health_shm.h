@@ -81,7 +81,7 @@ extern "C" {
 #define HEALTH_MESSAGE_SIZE 128
 #define HEALTH_NAME_SIZE    128
 #define HEALTH_REASON_SIZE  264
-#define HEALTH_STATS        64
+#define HEALTH_LATENESS     128
 
 /* What a probe saw, in the order of layers.  Columns: code, class (what the
  * verdict does with it), sentence for people.  Codes are stored in the
@@ -305,8 +305,8 @@ struct health_header {
 	uint64_t stats_inconclusive;
 	uint64_t stats_loop_lag_us; /* the greatest so far */
 	uint64_t stats_lateness_us; /* the greatest so far */
-	/* Probes by lateness: bucket b counts [2^(b/4), 2^((b+1)/4)) us. */
-	uint64_t stats_lateness[HEALTH_STATS * 2];
+	/* Probes by how late they started; see health_lateness_bound_us(). */
+	uint64_t stats_lateness[HEALTH_LATENESS];
 	uint64_t reserved5[316];
 };
 
@@ -521,6 +521,24 @@ static inline int health_record_read(const uint64_t *record, uint64_t *copy,
 		}
 	}
 	return 0;
+}
+
+/* Four buckets to each power of two; this is where bucket `bucket` begins. */
+static inline uint64_t health_lateness_bound_us(unsigned bucket)
+{
+	return bucket < 4 ? bucket
+	                  : (UINT64_C(4) + bucket % 4) << (bucket / 4 - 1);
+}
+
+static inline unsigned health_lateness_bucket(uint64_t us)
+{
+	unsigned exponent, bucket;
+
+	if (us < 4)
+		return (unsigned) us;
+	exponent = 63 - (unsigned) __builtin_clzll(us);
+	bucket = (exponent - 1) * 4 + (unsigned) (us >> (exponent - 2) & 3);
+	return bucket < HEALTH_LATENESS ? bucket : HEALTH_LATENESS - 1;
 }
 
 /* --- the reader ----------------------------------------------------------- */

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fleet.h"
+
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static bool host_checking(const struct host *host)
+{
+	return host->verdict.verdict == HEALTH_UNKNOWN &&
+	       host->config->settings->initial == INITIAL_CHECKING;
+}
+
+static bool host_fit(const struct host *host)
+{
+	return host->admin == HEALTH_AUTO &&
+	       host->verdict.verdict != HEALTH_DOWN && !host_checking(host);
+}
+
+/* What one host contributes to its pool's counts, times `sign`. */
+static void count(struct pool *pool, const struct host *host, int sign)
+{
+	bool eligible = host->admin == HEALTH_AUTO;
+
+	pool->eligible += (uint32_t) (eligible * sign);
+	pool->fit += (uint32_t) (host_fit(host) * sign);
+	pool->up += (uint32_t) ((eligible && host->verdict.verdict ==
+	                                             HEALTH_UP) * sign);
+}
+
+static bool update_panic(struct pool *pool)
+{
+	bool before = pool->panic;
+
+	pool->panic = (uint64_t) pool->fit * 100 <
+	              (uint64_t) pool->eligible * pool->config->panic_percent;
+	return pool->panic != before;
+}
+
+static struct verdict initial_verdict(const struct host_config *config)
+{
+	return (struct verdict) { .verdict = config->settings->initial ==
+		                                     INITIAL_DOWN
+		                             ? HEALTH_DOWN
+		                             : HEALTH_UNKNOWN };
+}
+
+int fleet_new(struct fleet **ret, struct config *config)
+{
+	struct fleet *fleet = calloc(1, sizeof(*fleet));
+	struct host *host;
+
+	if (!fleet)
+		return -ENOMEM;
+	fleet->config = config_ref(config);
+	fleet->pool_count = config->pool_count;
+	fleet->host_count = config->host_count;
+	fleet->pools = calloc(config->pool_count + 1, sizeof(*fleet->pools));
+	fleet->hosts = calloc(config->host_count + 1, sizeof(*fleet->hosts));
+	if (!fleet->pools || !fleet->hosts) {
+		fleet_free(fleet);
+		return -ENOMEM;
+	}
+	host = fleet->hosts;
+	for (uint32_t p = 0; p < fleet->pool_count; p++) {
+		struct pool *pool = &fleet->pools[p];
+
+		pool->config = &config->pools[p];
+		pool->hosts = host;
+		for (uint32_t h = 0; h < pool->config->host_count; h++) {
+			host->config = &pool->config->hosts[h];
+			host->index = (uint32_t) (host - fleet->hosts);
+			host->pool = p;
+			host->admin = (uint8_t) host->config->admin;
+			host->verdict = initial_verdict(host->config);
+			count(pool, host, 1);
+			host++;
+		}
+		update_panic(pool);
+	}
+	*ret = fleet;
+	return 0;
+}
+
+void fleet_free(struct fleet *fleet)
+{
+	if (!fleet)
+		return;
+	config_unref(fleet->config);
+	free(fleet->pools);
+	free(fleet->hosts);
+	free(fleet);
+}
+
+void fleet_recall(struct fleet *fleet, struct host *host, uint64_t word,
+                  uint32_t passcount)
+{
+	fleet_judge(fleet, host,
+	            (struct verdict) {
+	                    .verdict = (uint8_t) health_word_verdict(word),
+	                    .failcount = (uint16_t) health_word_failcount(word),
+	                    .passcount = (uint16_t) passcount },
+	            (enum health_outcome) health_word_outcome(word));
+}
+
+bool fleet_judge(struct fleet *fleet, struct host *host, struct verdict verdict,
+                 enum health_outcome outcome)
+{
+	struct pool *pool = &fleet->pools[host->pool];
+
+	count(pool, host, -1);
+	host->verdict = verdict;
+	host->outcome = (uint8_t) outcome;
+	count(pool, host, 1);
+	return update_panic(pool);
+}
+
+uint64_t fleet_word(const struct fleet *fleet, const struct host *host)
+{
+	bool panic = fleet->pools[host->pool].panic;
+	bool routable = host_fit(host) ||
+	                (panic && host->admin == HEALTH_AUTO);
+
+	return health_word_make((enum health_verdict) host->verdict.verdict,
+	                        (enum health_admin) host->admin, routable,
+	                        host_checking(host),
+	                        host->config->weight * HEALTH_WEIGHT_UNIT,
+	                        host->verdict.failcount,
+	                        (enum health_outcome) host->outcome);
+}
+
+uint64_t fleet_pool_word(const struct fleet *fleet, uint32_t pool)
+{
+	const struct pool *of = &fleet->pools[pool];
+
+	return health_pool_word_make(of->panic ? of->eligible : of->fit, of->up,
+	                             of->panic);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The hosts while the daemon runs: what is held true of each, what that means
+ * for its pool, and the words that say both in the segment.  Pure: no clock,
+ * no file, no descriptor.  Hosts are numbered as in the segment.
+ *
+ * A fleet belongs to one configuration; a reload makes a new fleet from the
+ * new configuration and what the segment remembers.
+ */
+#ifndef CHECKERD_FLEET_H
+#define CHECKERD_FLEET_H
+
+#include "schedule.h"
+#include "verdict.h"
+
+#include <stdbool.h>
+
+struct config;
+struct host_config;
+struct pool_config;
+
+struct host {
+	const struct host_config *config;
+	struct schedule_entry timer; /* first, so that it leads to the host */
+	struct flight *flight; /* the probe under way: the daemon's, or NULL */
+	uint32_t index;
+	uint32_t pool;
+	struct verdict verdict;
+	uint8_t admin; /* enum health_admin */
+	uint8_t outcome; /* enum health_outcome, the last one that counted */
+};
+
+struct pool {
+	const struct pool_config *config;
+	struct host *hosts;
+	uint32_t fit; /* would take traffic if nobody were in panic */
+	uint32_t eligible; /* not taken out by a person */
+	uint32_t up;
+	bool panic;
+};
+
+struct fleet {
+	struct config *config; /* a reference */
+	struct pool *pools;
+	struct host *hosts;
+	uint32_t pool_count;
+	uint32_t host_count;
+};
+
+/* All hosts as if never seen before.  Returns 0 or -ENOMEM. */
+int fleet_new(struct fleet **ret, struct config *config);
+void fleet_free(struct fleet *fleet); /* accepts NULL */
+
+/* What the segment remembers of a host: its verdict and streaks go on; orders
+ * come from the configuration. */
+void fleet_recall(struct fleet *fleet, struct host *host, uint64_t word,
+                  uint32_t passcount);
+
+/* A new verdict or order.  Returns whether its pool's panic began or ended:
+ * then the words of all its hosts differ. */
+bool fleet_judge(struct fleet *fleet, struct host *host, struct verdict verdict,
+                 enum health_outcome outcome);
+
+uint64_t fleet_word(const struct fleet *fleet, const struct host *host);
+uint64_t fleet_pool_word(const struct fleet *fleet, uint32_t pool);
+
+#endif
