@@ -39,6 +39,7 @@ struct segment_writer {
 	char path[PATH_SIZE];
 	char next_path[PATH_SIZE]; /* where a new file is made */
 	mode_t mode;
+	uint64_t started_at_us;
 	int lock_fd;
 	struct mapping current;
 	struct mapping next; /* between prepare and activate */
@@ -82,6 +83,12 @@ static void record_write(void *record, const void *from, size_t size,
 		if (to[i] != words[i])
 			store(&to[i], words[i]);
 	store(to, done);
+}
+
+/* The value after the present one, whether that is odd (a kill) or even. */
+static uint64_t record_next(const struct health_detail *detail)
+{
+	return (detail->lock + 2) & ~UINT64_C(1);
 }
 
 static uint64_t *host_word(const struct mapping *mapping, uint32_t host)
@@ -128,9 +135,30 @@ static bool word_sound(uint64_t word)
 	       health_word_weight(word) != 0;
 }
 
-static void detail_mend(struct health_detail *detail)
+static struct health_detail *detail_of(const struct mapping *mapping,
+                                       uint32_t host)
 {
-	detail->lock = (detail->lock + 1) & ~UINT64_C(1);
+	return (struct health_detail *) &mapping->shm.details[host];
+}
+
+/* The place after the last host's. */
+static struct health_detail *journal(const struct mapping *mapping)
+{
+	return detail_of(mapping, mapping->shm.host_count);
+}
+
+/* A detail that a kill left half-written is in the journal as a whole. */
+static void detail_mend(const struct mapping *mapping, uint32_t host)
+{
+	struct health_detail *detail = detail_of(mapping, host);
+	struct health_detail whole = *journal(mapping);
+
+	if (detail->lock & 1) {
+		if (whole.lock & 1 || whole.journal_host != host)
+			whole = *detail;
+		record_write(detail, &whole, sizeof(whole),
+		             record_next(detail));
+	}
 	detail->check[sizeof(detail->check) - 1] = '\0';
 	detail->message[sizeof(detail->message) - 1] = '\0';
 	detail->reason[sizeof(detail->reason) - 1] = '\0';
@@ -148,11 +176,8 @@ static void complete_transition(struct mapping *mapping)
 	if (!health_shm_event(&mapping->shm, number, &event))
 		return;
 	if (event.host < mapping->shm.host_count && word_sound(event.word)) {
-		struct health_detail *detail =
-		        (void *) &mapping->shm.details[event.host];
-
 		store(host_word(mapping, event.host), event.word);
-		detail->changed_at_us = event.at_us;
+		detail_of(mapping, event.host)->changed_at_us = event.at_us;
 	}
 	store(&header->event_head, number);
 }
@@ -164,7 +189,7 @@ static void mend(struct mapping *mapping)
 	for (uint32_t i = 0; i < mapping->shm.host_count; i++) {
 		if (!word_sound(*host_word(mapping, i)))
 			store(host_word(mapping, i), 0);
-		detail_mend((void *) &mapping->shm.details[i]);
+		detail_mend(mapping, i);
 	}
 	header->generation &= ~HEALTH_SUPERSEDED;
 	complete_transition(mapping);
@@ -329,8 +354,7 @@ static int carry_over(struct segment_writer *writer)
 		if (map[i] == HEALTH_ALL_HOSTS)
 			continue;
 		*host_word(to, map[i]) = *host_word(from, i);
-		memcpy((void *) &to->shm.details[map[i]],
-		       &from->shm.details[i], sizeof(struct health_detail));
+		*detail_of(to, map[i]) = *detail_of(from, i);
 	}
 	carry_events(from, to, map);
 	to->header->stream = from->header->stream;
@@ -343,10 +367,11 @@ static int carry_over(struct segment_writer *writer)
 	return 0;
 }
 
-static void sign(struct health_header *header)
+static void sign(const struct segment_writer *writer,
+                 struct health_header *header)
 {
 	header->writer_pid = (uint64_t) getpid();
-	header->started_at_us = realtime_us();
+	header->started_at_us = writer->started_at_us;
 	snprintf(header->version, sizeof(header->version), "%s",
 	         CHECKERD_VERSION);
 }
@@ -360,15 +385,17 @@ int segment_writer_prepare(struct segment_writer *writer,
 	free(writer->carried);
 	writer->carried = NULL;
 	if (current->header && topology_equal(topology, current->header)) {
-		sign(current->header);
-		/* Whatever a reader missed while nobody wrote: all of it. */
-		move_generation(current, HEALTH_ALL_HOSTS);
+		if (current->header->started_at_us != writer->started_at_us) {
+			sign(writer, current->header);
+			/* what a reader may have missed: anything */
+			move_generation(current, HEALTH_ALL_HOSTS);
+		}
 		return SEGMENT_ADOPTED;
 	}
 	r = make_file(writer, topology);
 	if (r < 0)
 		return r;
-	sign(next->header);
+	sign(writer, next->header);
 	if (current->header)
 		r = carry_over(writer);
 	else if (getrandom(&next->header->stream, sizeof(uint64_t), 0) !=
@@ -456,6 +483,7 @@ int segment_writer_new(struct segment_writer **ret, const char *path,
 		return -ENOMEM;
 	writer->lock_fd = -1;
 	writer->mode = mode;
+	writer->started_at_us = realtime_us();
 	if (snprintf(writer->path, sizeof(writer->path), "%s", path) >=
 	            (int) sizeof(writer->path) ||
 	    snprintf(writer->next_path, sizeof(writer->next_path), "%s.new",
@@ -514,11 +542,14 @@ struct health_detail *segment_writer_edit(struct segment_writer *writer,
 
 void segment_writer_commit(struct segment_writer *writer)
 {
-	struct health_detail *detail = (struct health_detail *)
-	        segment_writer_detail(writer, writer->edited_host);
+	const struct mapping *mapping = target(writer);
+	struct health_detail *detail = detail_of(mapping, writer->edited_host);
 
+	writer->edited.journal_host = writer->edited_host;
+	record_write(journal(mapping), &writer->edited, sizeof(*detail),
+	             record_next(journal(mapping)));
 	record_write(detail, &writer->edited, sizeof(*detail),
-	             detail->lock + 2);
+	             record_next(detail));
 }
 
 uint64_t segment_writer_publish(struct segment_writer *writer,

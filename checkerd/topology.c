@@ -142,7 +142,8 @@ int topology_build(struct topology *ret, const struct config *config,
 		  (uint64_t) config->host_count * HEALTH_WORD_STRIDE },
 		{ &header->changes_at, change_capacity * sizeof(uint64_t) },
 		{ &header->details_at,
-		  config->host_count * sizeof(struct health_detail) },
+		  (config->host_count + UINT64_C(1)) *
+		          sizeof(struct health_detail) },
 		{ &header->events_at,
 		  event_capacity * sizeof(struct health_event) },
 	};

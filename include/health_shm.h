@@ -30,6 +30,7 @@
  *           | host words host_count  x  64    all that routing needs  |
  *           | changes    a ring: generation -> host  (power of two)   |
  *           | details    host_count  x 768    what people want to see |
+ *           |            and one more: the writer's journal           |
  *           | events     a ring: number -> transition (power of two)  |
  *           +---------------------------------------------------------+
  *
@@ -376,7 +377,7 @@ struct health_detail {
 	char check[16]; /* "http", "tcp", ...: NUL-terminated */
 	char message[HEALTH_MESSAGE_SIZE]; /* why, for people: NUL-terminated */
 	char reason[HEALTH_REASON_SIZE]; /* UTF-8, given with an order */
-	uint64_t reserved;
+	uint64_t journal_host; /* in the journal: whose detail this becomes */
 };
 
 /* A change that somebody may want to hear of; read it with
@@ -580,7 +581,7 @@ static inline int health_shm_fits(uint64_t at, uint64_t count, uint64_t each,
 
 static inline int health_shm_ring_ok(uint32_t capacity)
 {
-	return capacity >= 1 && capacity <= HEALTH_MAX_RING &&
+	return capacity >= 2 && capacity <= HEALTH_MAX_RING &&
 	       (capacity & (capacity - 1)) == 0;
 }
 
@@ -622,7 +623,7 @@ static inline const char *health_shm_attach(struct health_shm *shm,
 	                     HEALTH_WORD_STRIDE, size) ||
 	    !health_shm_fits(header.changes_at, header.change_capacity,
 	                     sizeof(uint64_t), size) ||
-	    !health_shm_fits(header.details_at, header.host_count,
+	    !health_shm_fits(header.details_at, (uint64_t) header.host_count + 1,
 	                     sizeof(struct health_detail), size) ||
 	    !health_shm_fits(header.events_at, header.event_capacity,
 	                     sizeof(struct health_event), size))
@@ -752,14 +753,16 @@ static inline int health_shm_detail(const struct health_shm *shm, uint32_t host,
 	return 1;
 }
 
-/* Copies event `number`.  Returns 0 if it is not in the ring (any more). */
+/* Copies event `number`, from 1.  Returns 0 if it is not in the ring (any
+ * more). */
 static inline int health_shm_event(const struct health_shm *shm,
                                    uint64_t number, struct health_event *copy)
 {
 	const struct health_event *slot =
 	        &shm->events[number & (shm->event_capacity - 1)];
 
-	if (!health_record_read((const uint64_t *) (const void *) slot,
+	if (number == 0 ||
+	    !health_record_read((const uint64_t *) (const void *) slot,
 	                        (uint64_t *) (void *) copy,
 	                        sizeof(*copy) / sizeof(uint64_t)) ||
 	    copy->lock != number * 2)
@@ -772,11 +775,12 @@ static inline int health_shm_event(const struct health_shm *shm,
 	return 1;
 }
 
-/* The oldest number that the ring can still hold when `head` is the newest. */
+/* The oldest number that is kept for sure when `head` is the newest: the slot
+ * after the head's is where the writer makes the next one. */
 static inline uint64_t health_shm_event_tail(const struct health_shm *shm,
                                              uint64_t head)
 {
-	return head > shm->event_capacity ? head - shm->event_capacity + 1 : 1;
+	return head < shm->event_capacity ? 1 : head - shm->event_capacity + 2;
 }
 
 #undef HEALTH_STATIC_ASSERT
