@@ -75,14 +75,14 @@ static void store(uint64_t *at, uint64_t value)
 static void record_write(void *record, const void *from, size_t size,
                          uint64_t done)
 {
-	uint64_t *to = record;
-	const uint64_t *words = from;
+	health_alias64 *to = record;
+	const health_alias64 *words = from;
 
 	__atomic_store_n(to, done | 1, __ATOMIC_RELAXED);
 	for (size_t i = 1; i < size / sizeof(*to); i++)
 		if (to[i] != words[i])
-			store(&to[i], words[i]);
-	store(to, done);
+			__atomic_store_n(&to[i], words[i], __ATOMIC_RELEASE);
+	__atomic_store_n(to, done, __ATOMIC_RELEASE);
 }
 
 /* The value after the present one, whether that is odd (a kill) or even. */

@@ -490,6 +490,10 @@ static inline const char *health_event_name(unsigned kind)
 
 /* --- atomics and the sequence lock --------------------------------------- */
 
+/* Records are copied as words and looked at as structs; without this the
+ * compiler may take the two for different memory. */
+typedef uint64_t health_alias64 __attribute__((may_alias));
+
 static inline uint64_t health_load(const uint64_t *word)
 {
 	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
@@ -503,21 +507,23 @@ static inline uint64_t health_load(const uint64_t *word)
  * loaded), which is also what lets ThreadSanitizer follow it. */
 #define HEALTH_READ_TRIES 64
 
-static inline int health_record_read(const uint64_t *record, uint64_t *copy,
-                                     size_t words)
+static inline int health_record_read(const void *record, void *ret_copy,
+                                     size_t size)
 {
+	const health_alias64 *from = (const health_alias64 *) record;
+	health_alias64 *to = (health_alias64 *) ret_copy;
 	int tries;
 	size_t i;
 	uint64_t lock;
 
 	for (tries = 0; tries < HEALTH_READ_TRIES; tries++) {
-		lock = __atomic_load_n(record, __ATOMIC_ACQUIRE);
+		lock = __atomic_load_n(from, __ATOMIC_ACQUIRE);
 		if (lock & 1)
 			continue;
-		for (i = 1; i < words; i++)
-			copy[i] = __atomic_load_n(record + i, __ATOMIC_ACQUIRE);
-		if (__atomic_load_n(record, __ATOMIC_RELAXED) == lock) {
-			copy[0] = lock;
+		for (i = 1; i < size / sizeof(*from); i++)
+			to[i] = __atomic_load_n(from + i, __ATOMIC_ACQUIRE);
+		if (__atomic_load_n(from, __ATOMIC_RELAXED) == lock) {
+			to[0] = lock;
 			return 1;
 		}
 	}
@@ -742,10 +748,7 @@ static inline uint32_t health_shm_change(const struct health_shm *shm,
 static inline int health_shm_detail(const struct health_shm *shm, uint32_t host,
                                     struct health_detail *copy)
 {
-	if (!health_record_read((const uint64_t *) (const void *)
-	                        &shm->details[host],
-	                        (uint64_t *) (void *) copy,
-	                        sizeof(*copy) / sizeof(uint64_t)))
+	if (!health_record_read(&shm->details[host], copy, sizeof(*copy)))
 		return 0;
 	copy->check[sizeof(copy->check) - 1] = '\0';
 	copy->message[sizeof(copy->message) - 1] = '\0';
@@ -762,9 +765,7 @@ static inline int health_shm_event(const struct health_shm *shm,
 	        &shm->events[number & (shm->event_capacity - 1)];
 
 	if (number == 0 ||
-	    !health_record_read((const uint64_t *) (const void *) slot,
-	                        (uint64_t *) (void *) copy,
-	                        sizeof(*copy) / sizeof(uint64_t)) ||
+	    !health_record_read(slot, copy, sizeof(*copy)) ||
 	    copy->lock != number * 2)
 		return 0;
 	copy->pool[sizeof(copy->pool) - 1] = '\0';
