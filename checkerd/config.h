@@ -9,7 +9,7 @@
  *
  * What a key means, its type, default, limits and help text stand in one
  * table, config_keys[]; reading, printing (-T), the man page and the sample
- * file are all held to it.
+ * file are all held to it.  Sections become a config in config_builder.
  */
 #ifndef CHECKERD_CONFIG_H
 #define CHECKERD_CONFIG_H
@@ -39,7 +39,7 @@ struct settings {
 	enum http_version http_version;
 	const char *method;
 	const char *path;
-	const char *http_host; /* empty: the address */
+	const char *http_host; /* empty: the address, `localhost` for unix: */
 	const char *const *headers; /* "Name: value", NULL at the end */
 	const char *body; /* empty: none */
 	const char *user_agent;
@@ -79,6 +79,7 @@ struct pool_config {
 	uint16_t priority;
 	enum health_balance balance;
 	uint8_t panic_percent;
+	const struct settings *settings; /* of hosts without a section */
 	struct host_config *hosts; /* in file order */
 	uint32_t host_count;
 };
@@ -87,7 +88,6 @@ struct config {
 	unsigned references;
 	const char *segment;
 	uint32_t segment_mode;
-	const char *state_dir;
 	uint32_t max_concurrent;
 	struct pool_config *pools; /* by priority, then file order */
 	uint32_t pool_count;
@@ -98,5 +98,8 @@ struct config {
 
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config); /* accepts NULL */
+
+/* Everything resolved, as a file that reads back as the same. */
+void config_print(const struct config *config, FILE *stream);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Finds a number by (pool, host id): what a reload matches the old with the
- * new by.  A thin coat over libc's hsearch_r.
+ * new by, and how a configuration finds its own hosts.
  */
 #ifndef CHECKERD_NAME_INDEX_H
 #define CHECKERD_NAME_INDEX_H
@@ -17,7 +17,8 @@ struct name_index;
 struct name_index *name_index_new(uint32_t capacity);
 void name_index_free(struct name_index *index); /* accepts NULL */
 
-/* Names need not be terminated.  Returns 0 or -ENOMEM. */
+/* Names need not be terminated; the first of a name stays.  Returns 0 or
+ * -ENOMEM. */
 int name_index_add(struct name_index *index, const char *pool, size_t pool_size,
                    const char *id, size_t id_size, uint32_t value);
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A list of chunks, cut from the front.  What does not fit in the current
+ * chunk starts a new one; the rest of the old one is left alone.
+ */
+#include "arena.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_SIZE ((size_t) 64 * 1024)
+#define ALIGNMENT  _Alignof(max_align_t)
+
+struct chunk {
+	struct chunk *next;
+	size_t used, size;
+	_Alignas(max_align_t) unsigned char bytes[];
+};
+
+struct arena {
+	struct chunk *chunks;
+};
+
+struct arena *arena_new(void)
+{
+	return calloc(1, sizeof(struct arena));
+}
+
+void arena_free(struct arena *arena)
+{
+	if (!arena)
+		return;
+	while (arena->chunks) {
+		struct chunk *chunk = arena->chunks;
+
+		arena->chunks = chunk->next;
+		free(chunk);
+	}
+	free(arena);
+}
+
+static void *take(struct arena *arena, size_t size, size_t alignment)
+{
+	struct chunk *chunk = arena->chunks;
+	size_t at = chunk ? (chunk->used + alignment - 1) & ~(alignment - 1) : 0;
+
+	if (!chunk || at > chunk->size || size > chunk->size - at) {
+		size_t room = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+
+		chunk = calloc(1, sizeof(*chunk) + room);
+		if (!chunk)
+			return NULL;
+		chunk->size = room;
+		chunk->next = arena->chunks;
+		arena->chunks = chunk;
+		at = 0;
+	}
+	chunk->used = at + size;
+	return chunk->bytes + at;
+}
+
+void *arena_alloc(struct arena *arena, size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX / 2)
+		return NULL;
+	return take(arena, bytes, ALIGNMENT);
+}
+
+char *arena_text(struct arena *arena, const char *text, size_t size)
+{
+	char *copy = size < PTRDIFF_MAX / 2 ? take(arena, size + 1, 1) : NULL;
+
+	if (copy)
+		memcpy(copy, text, size); /* chunks are zeroed: it ends */
+	return copy;
+}

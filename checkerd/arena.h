@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Memory that is given back all at once: the many small things of one
+ * configuration.
+ */
+#ifndef CHECKERD_ARENA_H
+#define CHECKERD_ARENA_H
+
+#include <stddef.h>
+
+struct arena;
+
+struct arena *arena_new(void); /* NULL if memory ran out */
+void arena_free(struct arena *arena); /* accepts NULL */
+
+/* Zeroed and fit for any type; NULL if memory ran out or for sizes that
+ * overflow.  `count` may be 0. */
+void *arena_alloc(struct arena *arena, size_t count, size_t size);
+
+/* A terminated copy of `size` bytes. */
+char *arena_text(struct arena *arena, const char *text, size_t size);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A finished configuration: counted references and its text form.
+ *
+ * The text has no [defaults]: each pool says everything, and a host says
+ * what it has otherwise than its pool.
+ */
+#include "config.h"
+
+#include "arena.h"
+#include "config_keys.h"
+#include "config_value.h"
+#include "server_line.h"
+
+struct config *config_ref(struct config *config)
+{
+	config->references++;
+	return config;
+}
+
+/* The configuration lies in its own arena. */
+void config_unref(struct config *config)
+{
+	if (config && --config->references == 0)
+		arena_free(config->arena);
+}
+
+static struct config_values values_of(const struct pool_config *pool,
+                                      const struct settings *settings)
+{
+	return (struct config_values) {
+		.settings = *settings,
+		.upstream = pool->upstream,
+		.priority = pool->priority,
+		.balance = pool->balance,
+		.panic_percent = pool->panic_percent,
+	};
+}
+
+static void print_keys(enum config_sections section, const void *structure,
+                       const void *inherited, FILE *stream)
+{
+	for (size_t i = 0; i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if (!key->stored || (key->sections & section) == 0)
+			continue;
+		if (!inherited || !config_value_equal(key, structure, inherited))
+			config_value_print(key, structure, stream);
+	}
+}
+
+static void print_host(const struct host_config *host, FILE *stream)
+{
+	char address[ADDRESS_TEXT_SIZE];
+	struct server_line line = {
+		.address = address_text(&host->address, address),
+		.id = host->id,
+		.weight = host->weight,
+		.max_conns = host->max_conns,
+		.max_fails = host->max_fails,
+		.fail_timeout_ms = host->fail_timeout_ms,
+		.admin = host->admin,
+	};
+
+	fputs("server = ", stream);
+	server_line_print(&line, stream);
+	fputc('\n', stream);
+}
+
+static void print_pool(const struct pool_config *pool, FILE *stream)
+{
+	struct config_values of_pool = values_of(pool, pool->settings);
+
+	fprintf(stream, "\n[pool %s]\n", pool->name);
+	print_keys(IN_POOL, &of_pool, NULL, stream);
+	for (uint32_t i = 0; i < pool->host_count; i++)
+		print_host(&pool->hosts[i], stream);
+	for (uint32_t i = 0; i < pool->host_count; i++) {
+		const struct host_config *host = &pool->hosts[i];
+		struct config_values of_host;
+
+		if (host->settings == pool->settings)
+			continue;
+		of_host = values_of(pool, host->settings);
+		fprintf(stream, "\n[host %s/%s]\n", pool->name, host->id);
+		print_keys(IN_HOST, &of_host, &of_pool, stream);
+	}
+}
+
+void config_print(const struct config *config, FILE *stream)
+{
+	fprintf(stream, "[checkerd]\n");
+	print_keys(IN_CHECKERD, config, NULL, stream);
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		print_pool(&config->pools[i], stream);
+}

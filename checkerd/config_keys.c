@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The table of configuration keys.
+ *
+ * Keys whose function comes later stand in it too, with the default that
+ * they will have: a file that names one at its default loads today and
+ * means the same then; one that asks for more is told so.
+ */
+#include "config_keys.h"
+
+#include "nearest.h"
+#include "util.h"
+
+#include <string.h>
+
+#define MINUTE_MS UINT64_C(60000)
+#define DAY_MS    (24 * 60 * MINUTE_MS)
+
+#define STORED(structure, field)                                               \
+	.stored = true, .offset = offsetof(structure, field),                  \
+	.size = sizeof(((structure *) NULL)->field)
+#define GLOBAL(field)  STORED(struct config, field)
+#define SETTING(field) STORED(struct config_values, settings.field)
+#define OF_POOL(field) STORED(struct config_values, field)
+
+static const char *const check_names[] = { "http", "tcp", NULL };
+static const char *const version_names[] = { "1.0", "1.1", NULL };
+static const char *const initial_names[] = { "up", "down", "checking", NULL };
+static const char *const balance_names[] = { "round_robin", "least_conn",
+	                                     "random", "hash", NULL };
+
+const struct config_key config_keys[] = {
+	/* [checkerd] */
+	{ "segment", IN_CHECKERD, TYPE_FILE, "/run/checkerd/health.shm", 2, 1024,
+	  GLOBAL(segment), .text = "the mapped file that nginx reads" },
+	{ "segment_mode", IN_CHECKERD, TYPE_MODE, "0644", 0600, 0755,
+	  GLOBAL(segment_mode), .text = "its permissions" },
+	{ "control", IN_CHECKERD, TYPE_FILE, "/run/checkerd/control.sock",
+	  .later = true, .text = "REST socket that may change things" },
+	{ "status", IN_CHECKERD, TYPE_FILE, "/run/checkerd/status.sock",
+	  .later = true, .text = "REST socket that only answers GET" },
+	{ "report", IN_CHECKERD, TYPE_FILE, "/run/checkerd/report.sock",
+	  .later = true, .text = "socket for datagrams from nginx workers" },
+	{ "report_users", IN_CHECKERD, TYPE_TEXT, "www-data nginx",
+	  .later = true, .text = "who, beside root, may send them" },
+	{ "listen", IN_CHECKERD, TYPE_TEXT, "",
+	  .later = true, .text = "TCP address that only answers GET" },
+	{ "state_dir", IN_CHECKERD, TYPE_FILE, "/var/lib/checkerd",
+	  .later = true, .text = "where manual changes are kept" },
+	{ "max_concurrent", IN_CHECKERD, TYPE_NUMBER, "1000", 1, 100000,
+	  GLOBAL(max_concurrent), .text = "probes in flight at most" },
+	{ "include", IN_CHECKERD, TYPE_INCLUDE, "", 1, 1024,
+	  .text = "further files to read, as a pattern" },
+
+	/* [pool NAME] */
+	{ "upstream", IN_POOL, TYPE_WORD, "", 1, CONFIG_UPSTREAM_MAX,
+	  OF_POOL(upstream), .text = "nginx's group that the pool serves" },
+	{ "priority", IN_POOL, TYPE_NUMBER, "0", 0, 65535, OF_POOL(priority),
+	  .text = "lower is used first" },
+	{ "balance", IN_DEFAULTS | IN_POOL, TYPE_CHOICE, "round_robin",
+	  .choices = balance_names, OF_POOL(balance),
+	  .text = "how nginx picks a host in pool mode" },
+	{ "panic", IN_DEFAULTS | IN_POOL, TYPE_PERCENT, "0%", 0, 100,
+	  OF_POOL(panic_percent),
+	  .text = "share of up hosts below which health is ignored" },
+	{ "server", IN_POOL, TYPE_SERVER, "", 1, CONFIG_SERVER_MAX,
+	  .text = "a host of the pool" },
+
+	/* the request */
+	{ "check", IN_SETTINGS, TYPE_CHOICE, "http", .choices = check_names,
+	  .later_choices = "https h2 h2c grpc grpcs tls none", SETTING(check),
+	  .text = "what a probe speaks" },
+	{ "method", IN_SETTINGS, TYPE_TOKEN, "GET", 1, 32, SETTING(method),
+	  .text = "request method" },
+	{ "path", IN_SETTINGS, TYPE_REQUEST_PATH, "/", 1, 2048, SETTING(path),
+	  .text = "request target" },
+	{ "http_host", IN_SETTINGS, TYPE_WORD, "", 1, 255, SETTING(http_host),
+	  .text = "Host header" },
+	{ "header", IN_SETTINGS, TYPE_HEADER, "", 1, 2048, SETTING(headers),
+	  .text = "a further request header" },
+	{ "body", IN_SETTINGS, TYPE_TEXT, "", 1, 2048, SETTING(body),
+	  .text = "request body" },
+	{ "http_version", IN_SETTINGS, TYPE_CHOICE, "1.1",
+	  .choices = version_names, SETTING(http_version),
+	  .text = "version of the request" },
+	{ "user_agent", IN_SETTINGS, TYPE_TEXT, "", 1, 255, SETTING(user_agent),
+	  .text = "User-Agent header" },
+	{ "sni", IN_SETTINGS, TYPE_WORD, "", .later = true,
+	  .text = "server name in the TLS handshake" },
+	{ "tls_verify", IN_SETTINGS, TYPE_SWITCH, "on", .later = true,
+	  .text = "whether certificates must verify" },
+	{ "tls_ca", IN_SETTINGS, TYPE_TEXT, "system", .later = true,
+	  .text = "authorities that are trusted" },
+	{ "tls_cert", IN_SETTINGS, TYPE_FILE, "", .later = true,
+	  .text = "client certificate" },
+	{ "tls_key", IN_SETTINGS, TYPE_FILE, "", .later = true,
+	  .text = "its key" },
+	{ "port", IN_SETTINGS, TYPE_NUMBER, "", 1, 65535, SETTING(port),
+	  .text = "another port to probe" },
+	{ "grpc_service", IN_SETTINGS, TYPE_TEXT, "", .later = true,
+	  .text = "service that the gRPC health check asks for" },
+	{ "send", IN_SETTINGS, TYPE_TEXT, "", .later = true,
+	  .text = "bytes that a tcp probe sends" },
+	{ "expect", IN_SETTINGS, TYPE_TEXT, "", .later = true,
+	  .text = "what the answer to a tcp probe must match" },
+	{ "connect_timeout", IN_SETTINGS, TYPE_DURATION, "1s", 1, 10 * MINUTE_MS,
+	  SETTING(connect_timeout_ms), .text = "bound of the connect" },
+	{ "read_timeout", IN_SETTINGS, TYPE_DURATION, "2s", 1, 10 * MINUTE_MS,
+	  SETTING(read_timeout_ms), .text = "bound of the answer" },
+	{ "keepalive", IN_SETTINGS, TYPE_SWITCH, "off", .later = true,
+	  .text = "whether probes reuse a connection" },
+
+	/* what passes */
+	{ "fail_status", IN_SETTINGS, TYPE_STATUSES, "", SETTING(fail_status),
+	  .text = "statuses that are a failure" },
+	{ "expect_status", IN_SETTINGS, TYPE_STATUSES, "2xx, 3xx",
+	  SETTING(pass_status), .text = "statuses that pass" },
+	{ "expect_header", IN_SETTINGS, TYPE_TEXT, "", .later = true,
+	  .text = "what a header of the answer must match" },
+	{ "expect_body", IN_SETTINGS, TYPE_TEXT, "", .later = true,
+	  .text = "what the body must match" },
+	{ "fail_body", IN_SETTINGS, TYPE_TEXT, "", .later = true,
+	  .text = "what the body must not match" },
+	{ "max_body", IN_SETTINGS, TYPE_TEXT, "256k", .later = true,
+	  .text = "how much of the body is read" },
+
+	/* the schedule */
+	{ "interval", IN_SETTINGS, TYPE_DURATION, "2s", 10, DAY_MS,
+	  SETTING(interval_ms), .text = "time between two probes" },
+	{ "fast_interval", IN_SETTINGS, TYPE_DURATION, "", 10, DAY_MS,
+	  SETTING(fast_interval_ms), .text = "while a verdict is changing" },
+	{ "down_interval", IN_SETTINGS, TYPE_DURATION, "", 10, DAY_MS,
+	  SETTING(down_interval_ms), .text = "while the host is down" },
+	{ "jitter", IN_SETTINGS, TYPE_PERCENT, "10%", 0, 50,
+	  SETTING(jitter_percent), .text = "random part of the interval" },
+
+	/* the verdict */
+	{ "rise", IN_SETTINGS, TYPE_NUMBER, "2", 1, 65535, SETTING(rise),
+	  .text = "consecutive passes to come up" },
+	{ "fall", IN_SETTINGS, TYPE_NUMBER, "3", 1, 65535, SETTING(fall),
+	  .text = "consecutive failures to go down" },
+	{ "initial", IN_SETTINGS, TYPE_CHOICE, "up", .choices = initial_names,
+	  SETTING(initial), .text = "what a host never seen before is" },
+	{ "observe", IN_SETTINGS, TYPE_CHOICE, "off", .later = true,
+	  .text = "which failures of live traffic count" },
+	{ "on_error", IN_SETTINGS, TYPE_CHOICE, "probe", .later = true,
+	  .text = "what each of them triggers" },
+	{ "failed_timeout", IN_SETTINGS, TYPE_DURATION, "60s", .later = true,
+	  .text = "how long a host without probes stays down" },
+	{ "slow_start", IN_SETTINGS, TYPE_DURATION, "0", .later = true,
+	  .text = "ramp of the weight after recovery" },
+	{ "cert_warn", IN_SETTINGS, TYPE_DURATION, "14d", .later = true,
+	  .text = "how early an expiring certificate is told of" },
+
+	/* [notify] */
+	{ "exec", IN_NOTIFY, TYPE_FILE, "", .later = true,
+	  .text = "program to run for each event" },
+	{ "exec_timeout", IN_NOTIFY, TYPE_DURATION, "10s", .later = true,
+	  .text = "how long it may take" },
+	{ "webhook", IN_NOTIFY, TYPE_TEXT, "", .later = true,
+	  .text = "URL to post each event to" },
+};
+
+const size_t config_key_count = ARRAY_SIZE(config_keys);
+
+const struct config_key *config_key_find(const char *name)
+{
+	for (size_t i = 0; i < config_key_count; i++) {
+		if (strcmp(config_keys[i].name, name) == 0)
+			return &config_keys[i];
+	}
+	return NULL;
+}
+
+const char *config_key_nearest(const char *name, enum config_sections sections)
+{
+	struct nearest nearest;
+	const char *found = NULL;
+
+	nearest_begin(&nearest, name, strlen(name));
+	for (size_t i = 0; i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if ((key->sections & sections) != 0 &&
+		    nearest_offer(&nearest, key->name, strlen(key->name)))
+			found = key->name;
+	}
+	return found;
+}

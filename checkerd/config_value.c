@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Values of configuration keys: one row per type says how it is read, how it
+ * is printed, and how a person is told what it accepts.
+ */
+#include "config_value.h"
+
+#include "config_errors.h"
+#include "parse.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+
+/* Functions that read a value return 0, -EINVAL, -ERANGE or -ENOMEM. */
+
+static int read_switch(const struct config_key *key, const char *text,
+                       struct arena *arena, union config_value *ret)
+{
+	bool on;
+	int error = parse_bool(&on, text);
+
+	(void) key;
+	(void) arena;
+	if (error == 0)
+		ret->number = on;
+	return error;
+}
+
+static int read_number(const struct config_key *key, const char *text,
+                       struct arena *arena, union config_value *ret)
+{
+	(void) arena;
+	return parse_unsigned(&ret->number, text, key->min, key->max);
+}
+
+static int read_percent(const struct config_key *key, const char *text,
+                        struct arena *arena, union config_value *ret)
+{
+	(void) arena;
+	return parse_percent(&ret->number, text, key->min, key->max);
+}
+
+static int read_duration(const struct config_key *key, const char *text,
+                         struct arena *arena, union config_value *ret)
+{
+	(void) arena;
+	return parse_duration_ms(&ret->number, text, key->min, key->max);
+}
+
+/* Readers trust that nobody but us can write or truncate what they map. */
+static int read_mode(const struct config_key *key, const char *text,
+                     struct arena *arena, union config_value *ret)
+{
+	int error = parse_octal(&ret->number, text, key->min, key->max);
+
+	(void) arena;
+	if (error == 0 && (ret->number & 0622) != 0600)
+		return -ERANGE;
+	return error;
+}
+
+static int read_choice(const struct config_key *key, const char *text,
+                       struct arena *arena, union config_value *ret)
+{
+	(void) arena;
+	for (size_t i = 0; key->choices[i]; i++) {
+		if (strcmp(key->choices[i], text) == 0) {
+			ret->number = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int read_statuses(const struct config_key *key, const char *text,
+                         struct arena *arena, union config_value *ret)
+{
+	struct status_mask *mask = arena_alloc(arena, 1, sizeof(*mask));
+	const char *at;
+
+	(void) key;
+	ret->statuses = mask;
+	return mask ? status_mask_parse(mask, text, &at) : -ENOMEM;
+}
+
+static int read_text(const struct config_key *key, const char *text,
+                     struct arena *arena, union config_value *ret)
+{
+	size_t size = strlen(text);
+
+	(void) arena;
+	ret->text = text;
+	if (!text_is_printable(text, size))
+		return -EINVAL;
+	return size < key->min || size > key->max ? -ERANGE : 0;
+}
+
+static int read_word(const struct config_key *key, const char *text,
+                     struct arena *arena, union config_value *ret)
+{
+	if (!text_is_id(text, strlen(text)))
+		return -EINVAL;
+	return read_text(key, text, arena, ret);
+}
+
+static int read_token(const struct config_key *key, const char *text,
+                      struct arena *arena, union config_value *ret)
+{
+	if (!text_is_token(text, strlen(text)))
+		return -EINVAL;
+	return read_text(key, text, arena, ret);
+}
+
+static int read_file(const struct config_key *key, const char *text,
+                     struct arena *arena, union config_value *ret)
+{
+	if (text[0] != '/' || text[strlen(text) - 1] == '/')
+		return -EINVAL;
+	return read_text(key, text, arena, ret);
+}
+
+/* Blanks would end the target early, and a # is never sent. */
+static int read_request_path(const struct config_key *key, const char *text,
+                             struct arena *arena, union config_value *ret)
+{
+	if (text[0] != '/')
+		return -EINVAL;
+	for (const char *at = text; *at != '\0'; at++) {
+		if (*at <= ' ' || *at >= 0x7f || *at == '#')
+			return -EINVAL;
+	}
+	return read_text(key, text, arena, ret);
+}
+
+/* Not those that frame the message or that have a key of their own. */
+static int read_header(const struct config_key *key, const char *text,
+                       struct arena *arena, union config_value *ret)
+{
+	static const char *const ours[] = { "Host", "Connection",
+		                            "Content-Length",
+		                            "Transfer-Encoding" };
+	size_t name_size = strcspn(text, ":");
+	const char *value = text + name_size;
+
+	if (*value == ':')
+		value++;
+	value += strspn(value, " \t");
+	if (*value == '\0' || !text_is_token(text, name_size))
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
+		if (strlen(ours[i]) == name_size &&
+		    strncasecmp(ours[i], text, name_size) == 0)
+			return -EINVAL;
+	}
+	return read_text(key, text, arena, ret);
+}
+
+static void print_number(const struct config_key *key, uint64_t number,
+                         FILE *stream)
+{
+	(void) key;
+	fprintf(stream, "%" PRIu64, number);
+}
+
+static void print_percent(const struct config_key *key, uint64_t number,
+                          FILE *stream)
+{
+	(void) key;
+	fprintf(stream, "%" PRIu64 "%%", number);
+}
+
+static void print_duration(const struct config_key *key, uint64_t number,
+                           FILE *stream)
+{
+	char buffer[DURATION_TEXT_SIZE];
+
+	(void) key;
+	fputs(duration_text(number, buffer), stream);
+}
+
+static void print_mode(const struct config_key *key, uint64_t number,
+                       FILE *stream)
+{
+	(void) key;
+	fprintf(stream, "0%" PRIo64, number);
+}
+
+static void print_choice(const struct config_key *key, uint64_t number,
+                         FILE *stream)
+{
+	fputs(key->choices[number], stream);
+}
+
+static void allow_choice(const struct config_key *key, FILE *stream)
+{
+	for (size_t i = 0; key->choices[i]; i++)
+		fprintf(stream, "%s%s", i > 0 ? ", " : "", key->choices[i]);
+}
+
+static const struct type {
+	int (*read)(const struct config_key *key, const char *text,
+	            struct arena *arena, union config_value *ret);
+	const char *noun;
+	/* Numbers print with this, here and as the ends of their range. */
+	void (*print)(const struct config_key *key, uint64_t number,
+	              FILE *stream);
+	const char *allowed; /* beside the range of a number */
+} types[] = {
+	[TYPE_SWITCH] = { read_switch, "switch", .allowed = "on or off" },
+	[TYPE_NUMBER] = { read_number, "number", print_number },
+	[TYPE_PERCENT] = { read_percent, "percentage", print_percent },
+	[TYPE_DURATION] = { read_duration, "duration", print_duration },
+	[TYPE_MODE] = { read_mode, "file mode", print_mode,
+	                ", written by the owner alone" },
+	[TYPE_CHOICE] = { read_choice, "choice", print_choice },
+	[TYPE_STATUSES] = { read_statuses, "list of statuses",
+	                    .allowed = "masks and ranges such as "
+	                               "5xx, 40x, 403, 200-399" },
+	[TYPE_TEXT] = { read_text, "text",
+	                .allowed = "UTF-8 without control characters" },
+	[TYPE_WORD] = { read_word, "word",
+	                .allowed = "printable ASCII without blanks and quotes" },
+	[TYPE_TOKEN] = { read_token, "HTTP token",
+	                 .allowed = "letters, digits and !#$%&'*+-.^_`|~" },
+	[TYPE_FILE] = { read_file, "absolute file name",
+	                .allowed = "a name that starts with / and has no "
+	                           "control characters" },
+	[TYPE_REQUEST_PATH] = { read_request_path, "request target",
+	                        .allowed = "/ and printable ASCII without "
+	                                   "blanks and #" },
+	[TYPE_HEADER] = { read_header, "header to set",
+	                  .allowed = "Name: value, but not Host, Connection, "
+	                             "Content-Length or Transfer-Encoding" },
+	[TYPE_SERVER] = { read_text, "server",
+	                  .allowed = "ADDRESS and parameters, without control "
+	                             "characters" },
+	[TYPE_INCLUDE] = { read_text, "file pattern",
+	                   .allowed = "UTF-8 without control characters" },
+};
+
+/* "what is wrong, what is allowed". */
+static void describe_problem(const struct config_key *key, const char *text,
+                             int error, char *problem)
+{
+	FILE *stream = fmemopen(problem, CONFIG_PROBLEM_SIZE, "w");
+	const struct type *type = &types[key->type];
+	char quoted[CONFIG_QUOTE_SIZE];
+
+	snprintf(problem, CONFIG_PROBLEM_SIZE, "bad value");
+	if (!stream)
+		return;
+	config_quote(quoted, text);
+	if (error == -ERANGE)
+		fprintf(stream, "%s is out of range, allowed: ", quoted);
+	else
+		fprintf(stream, "%s is no %s, allowed: ", quoted, type->noun);
+	if (key->choices) {
+		allow_choice(key, stream);
+	} else if (type->print) {
+		type->print(key, key->min, stream);
+		fputs(" to ", stream);
+		type->print(key, key->max, stream);
+		if (type->allowed)
+			fputs(type->allowed, stream);
+	} else {
+		fputs(type->allowed, stream);
+		if (key->max > 0)
+			fprintf(stream, ", %" PRIu64 " bytes at most", key->max);
+	}
+	fclose(stream);
+}
+
+static bool is_later_choice(const struct config_key *key, const char *text)
+{
+	size_t size = strlen(text);
+	const char *at = key->later_choices;
+
+	while (at && size > 0 && (at = strstr(at, text)) != NULL) {
+		bool starts = at == key->later_choices || at[-1] == ' ';
+
+		if (starts && (at[size] == ' ' || at[size] == '\0'))
+			return true;
+		at += size;
+	}
+	return false;
+}
+
+int config_value_parse(const struct config_key *key, const char *text,
+                       struct arena *arena, union config_value *ret,
+                       char *problem)
+{
+	char quoted[CONFIG_QUOTE_SIZE];
+	int error;
+
+	memset(ret, 0, sizeof(*ret));
+	if (key->later) {
+		if (strcmp(text, key->default_text) == 0)
+			return 0;
+		snprintf(problem, CONFIG_PROBLEM_SIZE,
+		         "not supported yet, allowed: its default, \"%s\"",
+		         key->default_text);
+		return -EINVAL;
+	}
+	if (is_later_choice(key, text)) {
+		snprintf(problem, CONFIG_PROBLEM_SIZE,
+		         "%s is not supported yet, allowed: %s, %s",
+		         config_quote(quoted, text), key->choices[0],
+		         key->choices[1]);
+		return -EINVAL;
+	}
+	if (*text == '\0' && *key->default_text == '\0' &&
+	    key->type != TYPE_SERVER) {
+		if (key->type >= TYPE_TEXT)
+			ret->text = text;
+		if (key->type != TYPE_STATUSES)
+			return 0;
+	}
+	error = types[key->type].read(key, text, arena, ret);
+	if (error == -EINVAL || error == -ERANGE) {
+		describe_problem(key, text, error, problem);
+		return -EINVAL;
+	}
+	return error;
+}
+
+/* --- values in structures ------------------------------------------------ */
+
+static uint64_t load_number(const struct config_key *key, const void *structure)
+{
+	const char *at = (const char *) structure + key->offset;
+	uint8_t u8;
+	uint16_t u16;
+	uint32_t u32;
+
+	switch (key->size) {
+	case sizeof(u8):
+		memcpy(&u8, at, sizeof(u8));
+		return u8;
+	case sizeof(u16):
+		memcpy(&u16, at, sizeof(u16));
+		return u16;
+	default:
+		memcpy(&u32, at, sizeof(u32));
+		return u32;
+	}
+}
+
+static void store_number(const struct config_key *key, uint64_t number,
+                         void *structure)
+{
+	char *at = (char *) structure + key->offset;
+	uint8_t u8 = (uint8_t) number;
+	uint16_t u16 = (uint16_t) number;
+	uint32_t u32 = (uint32_t) number;
+
+	switch (key->size) {
+	case sizeof(u8):
+		memcpy(at, &u8, sizeof(u8));
+		break;
+	case sizeof(u16):
+		memcpy(at, &u16, sizeof(u16));
+		break;
+	default:
+		memcpy(at, &u32, sizeof(u32));
+		break;
+	}
+}
+
+void config_value_store(const struct config_key *key, union config_value value,
+                        void *structure)
+{
+	char *at = (char *) structure + key->offset;
+
+	if (!key->stored)
+		return;
+	if (key->type == TYPE_STATUSES)
+		memcpy(at, value.statuses, key->size);
+	else if (key->type >= TYPE_TEXT)
+		memcpy(at, &value.text, sizeof(value.text));
+	else
+		store_number(key, value.number, structure);
+}
+
+static const void *load_pointer(const struct config_key *key,
+                                const void *structure)
+{
+	const void *pointer;
+
+	memcpy(&pointer, (const char *) structure + key->offset,
+	       sizeof(pointer));
+	return pointer;
+}
+
+static bool headers_equal(const char *const *a, const char *const *b)
+{
+	for (; *a && *b; a++, b++) {
+		if (strcmp(*a, *b) != 0)
+			return false;
+	}
+	return *a == *b;
+}
+
+bool config_value_equal(const struct config_key *key, const void *a,
+                        const void *b)
+{
+	if (key->type == TYPE_HEADER)
+		return headers_equal(load_pointer(key, a), load_pointer(key, b));
+	if (key->type >= TYPE_TEXT)
+		return strcmp(load_pointer(key, a), load_pointer(key, b)) == 0;
+	return memcmp((const char *) a + key->offset,
+	              (const char *) b + key->offset, key->size) == 0;
+}
+
+void config_value_print_text(const struct config_key *key,
+                             const void *structure, FILE *stream)
+{
+	const struct type *type = &types[key->type];
+	char text[STATUS_MASK_TEXT_SIZE];
+	uint64_t number;
+
+	if (key->type >= TYPE_TEXT) {
+		fputs(load_pointer(key, structure), stream);
+	} else if (key->type == TYPE_STATUSES) {
+		fputs(status_mask_text((const void *) ((const char *) structure +
+		                                       key->offset), text),
+		      stream);
+	} else {
+		/* zero that nobody set prints as the empty default it is */
+		number = load_number(key, structure);
+		if (number > 0 || *key->default_text != '\0')
+			type->print(key, number, stream);
+	}
+}
+
+void config_value_print(const struct config_key *key, const void *structure,
+                        FILE *stream)
+{
+	const char *const *headers;
+	const char *text;
+
+	if (key->type == TYPE_HEADER) {
+		headers = load_pointer(key, structure);
+		if (!*headers)
+			fprintf(stream, "%s =\n", key->name);
+		for (; *headers; headers++)
+			fprintf(stream, "%s = %s\n", key->name, *headers);
+		return;
+	}
+	/* A semicolon after a blank would start a comment. */
+	text = key->type >= TYPE_TEXT ? load_pointer(key, structure) : "";
+	fprintf(stream, "%s =%s", key->name, *text == ';' ? "" : " ");
+	config_value_print_text(key, structure, stream);
+	fputc('\n', stream);
+}
