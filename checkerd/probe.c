@@ -50,12 +50,11 @@ static const struct failure_outcome {
 } failure_outcomes[] = {
 	{ CURLE_OPERATION_TIMEDOUT, HEALTH_L4TOUT, HEALTH_L7TOUT },
 	{ CURLE_COULDNT_CONNECT, HEALTH_L4CON, HEALTH_L4CON },
-	{ CURLE_ABORTED_BY_CALLBACK, HEALTH_L4CON, HEALTH_L4CON },
 }, any_other_failure = { 0, HEALTH_INCONCL, HEALTH_L7RSP };
 
 /* errno of socket() and connect() for which the host is not to blame */
 static const int local_errnos[] = { EMFILE, ENFILE, ENOBUFS, ENOMEM,
-	                            EADDRNOTAVAIL, EAGAIN };
+	                            EADDRNOTAVAIL };
 
 static struct probe *probe_of(struct curl_transfer *transfer)
 {
@@ -81,34 +80,12 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 	}
 	if (address->any.sa_family != AF_UNIX)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-	probe->fd = fd;
 	target->family = address->any.sa_family;
 	target->addrlen = address->length;
 	/* libcurl has room for any address behind what it declares */
 	memcpy((char *) target + offsetof(struct curl_sockaddr, addr),
 	       &address->any, address->length);
 	return fd;
-}
-
-/* A unix socket with a full queue says EAGAIN, cannot be waited for, and
- * looks connected to libcurl. */
-static int on_connected(void *userdata, char *remote_ip, char *local_ip,
-                        int remote_port, int local_port)
-{
-	struct probe *probe = userdata;
-	struct sockaddr_un peer;
-	socklen_t length = sizeof(peer);
-
-	(void) remote_ip;
-	(void) local_ip;
-	(void) remote_port;
-	(void) local_port;
-	if (probe->address.any.sa_family == AF_UNIX &&
-	    getpeername(probe->fd, (struct sockaddr *) &peer, &length) < 0) {
-		probe->stop = STOP_QUEUE_FULL;
-		return CURL_PREREQFUNC_ABORT;
-	}
-	return CURL_PREREQFUNC_OK;
 }
 
 /* --- what became of it ---------------------------------------------------- */
@@ -136,8 +113,7 @@ static bool is_local(long error)
 	return false;
 }
 
-/* The errno behind CURLE_COULDNT_CONNECT.  libcurl's own is from whichever
- * transfer of the handle last had one, and valid for this code only. */
+/* The errno behind CURLE_COULDNT_CONNECT. */
 static long connect_errno(const struct probe *probe)
 {
 	long error = 0;
@@ -166,6 +142,16 @@ static bool judge_local(const struct probe *probe, CURLcode code,
 	return true;
 }
 
+static const char *connect_text(const struct probe *probe)
+{
+	long error = connect_errno(probe);
+
+	/* that of a unix socket: "try again", and nothing to wait for */
+	if (error == 0 || error == EAGAIN)
+		return "the queue of connections is full";
+	return strerror((int) error);
+}
+
 static void explain_failure(const struct probe *probe, CURLcode code,
                             struct probe_result *result)
 {
@@ -178,11 +164,8 @@ static void explain_failure(const struct probe *probe, CURLcode code,
 		probe_explain(result, "no complete answer within %u ms",
 		              settings->connect_timeout_ms +
 		                      settings->read_timeout_ms);
-	else if (probe->stop == STOP_QUEUE_FULL)
-		probe_explain(result, "the queue of connections is full");
 	else if (code == CURLE_COULDNT_CONNECT)
-		probe_explain(result, "%s",
-		              strerror((int) connect_errno(probe)));
+		probe_explain(result, "%s", connect_text(probe));
 	else
 		probe_explain(result, "%s",
 		              probe->error[0] != '\0'
@@ -233,8 +216,6 @@ static CURLcode set_constant_options(struct probe *probe)
 
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, probe);
-	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
-	curl_easy_setopt(easy, CURLOPT_PREREQDATA, probe);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, probe->error);
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -324,7 +305,12 @@ static void on_done(struct curl_transfer *transfer, CURLcode code)
 	    !probe->check->judge(probe, code, &result))
 		judge_failure(probe, code, &result);
 	unlink_in_flight(probe);
-	put_idle(probe);
+	/* A handle never forgets an errno, and would blame it for a later
+	 * failure that has none. */
+	if (code == CURLE_COULDNT_CONNECT)
+		probe_free(probe);
+	else
+		put_idle(probe);
 	done(owner, &result);
 }
 

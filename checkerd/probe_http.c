@@ -189,7 +189,9 @@ static size_t on_header(char *line, size_t one, size_t length, void *userdata)
 	probe->http.header_bytes += length + HEADER_OVERHEAD;
 	if (probe->http.header_bytes > HEADERS_MAX)
 		return stop(probe, STOP_HEADERS);
-	if (length >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+	if (length >= 6 && memcmp(line, "HTTP/", 5) == 0) {
+		if (line[5] != '1')
+			return stop(probe, STOP_VERSION);
 		keep_status_text(probe, line, length);
 	} else if (length <= 2) {
 		curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE,
@@ -246,6 +248,11 @@ static bool judge(const struct probe *probe, CURLcode code,
 	curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE,
 	                  &status);
 	result->http_status = (uint16_t) status;
+	if (probe->stop == STOP_VERSION) {
+		result->outcome = HEALTH_L7RSP;
+		probe_explain(result, "the answer is not HTTP/1");
+		return true;
+	}
 	if (probe->stop == STOP_HEADERS) {
 		result->outcome = HEALTH_L7RSP;
 		probe_explain(result, "more than %d bytes of header fields",

@@ -13,7 +13,7 @@
 /* Why a callback of ours made libcurl stop. */
 enum probe_stop {
 	STOP_NONE,
-	STOP_QUEUE_FULL, /* a unix socket's */
+	STOP_VERSION, /* an answer in an HTTP that was not asked for */
 	STOP_HEADERS, /* more of them than an answer may have */
 	STOP_BODY, /* as much of it as is looked at */
 	STOP_SWITCHED /* status 101: what follows is not HTTP */
@@ -31,7 +31,6 @@ struct probe {
 	probe_done_fn done;
 	void *owner;
 	struct address address;
-	int fd;
 	int socket_errno; /* of opening it; 0: none */
 	enum probe_stop stop;
 	char error[CURL_ERROR_SIZE]; /* libcurl's words */

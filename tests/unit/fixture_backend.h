@@ -9,7 +9,6 @@
 
 #include "address.h"
 
-#include <assert.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -224,8 +224,9 @@ static const struct story {
 	{ "endless informational answers", script_repeat,
 	  "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n", "GET",
 	  HEALTH_L7RSP, 100, NULL },
-	{ "endless chunk size", script_repeat,
-	  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0000000000",
+	{ "a chunk of no size", script_answer,
+	  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	  "00000000000000000000000000000000000001",
 	  "GET", HEALTH_L7RSP, 200, NULL },
 	{ "garbage", script_answer_and_close, "\x16\x03\x01\x02\x00\x01\r\n\r\n",
 	  "GET", HEALTH_L7RSP, 0, NULL },
@@ -445,8 +446,8 @@ static void test_requests(void **state)
 	settings.http_host = "example.org";
 	settings.headers = headers;
 	expect_request(*state, "127.0.0.1", &settings,
-	               "POST / HTTP/1.1\r\nUser-Agent: checkerd/test\r\n"
-	               "Accept: */*\r\nHost: example.org\r\nX-One: 1\r\n"
+	               "POST / HTTP/1.1\r\nHost: example.org\r\n"
+	               "User-Agent: checkerd/test\r\nAccept: */*\r\nX-One: 1\r\n"
 	               "Content-Type: a/b\r\nContent-Length: 2\r\n\r\n{}",
 	               false);
 	settings.method = "PUT";
@@ -454,14 +455,15 @@ static void test_requests(void **state)
 	settings.headers = no_headers;
 	settings.user_agent = "other";
 	expect_request(*state, "127.0.0.1", &settings,
-	               "PUT / HTTP/1.1\r\nUser-Agent: other\r\nAccept: */*\r\n"
-	               "Host: example.org\r\nContent-Length: 0\r\n\r\n",
+	               "PUT / HTTP/1.1\r\nHost: example.org\r\n"
+	               "User-Agent: other\r\nAccept: */*\r\n"
+	               "Content-Length: 0\r\n\r\n",
 	               false);
 	settings.method = "HEAD";
 	settings.headers = host_header;
 	expect_request(*state, "127.0.0.1", &settings,
-	               "HEAD / HTTP/1.1\r\nUser-Agent: other\r\nAccept: */*\r\n"
-	               "host: from.header\r\n\r\n",
+	               "HEAD / HTTP/1.1\r\nHost: from.header\r\n"
+	               "User-Agent: other\r\nAccept: */*\r\n\r\n",
 	               false);
 	settings.method = "OPTIONS";
 	settings.headers = no_headers;

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What a journal record is about, for log_fields().  etc/checkerd.catalog has
+ * a text for each of them; a lint holds the two together.
+ *
+ * The catalog's texts use these fields, named as the environment of an exec
+ * is: CHECKERD_SEQ, CHECKERD_EVENT, CHECKERD_UPSTREAM, CHECKERD_POOL,
+ * CHECKERD_HOST, CHECKERD_ADDRESS, CHECKERD_FROM, CHECKERD_TO,
+ * CHECKERD_OUTCOME, CHECKERD_HTTP_STATUS, CHECKERD_FAILCOUNT and
+ * CHECKERD_REASON, with a record about a host; no others.
+ */
+#ifndef CHECKERD_MESSAGE_IDS_H
+#define CHECKERD_MESSAGE_IDS_H
+
+/* about a host, with the fields above */
+#define MESSAGE_HOST_UP         "49f07298aa8a4a66b222ce3d48cb9302"
+#define MESSAGE_HOST_DOWN       "09325d271f834c80aff52c58dbef224d"
+#define MESSAGE_HOST_DRAIN      "7a0497dea9d04da2943d1f3620bbcc00"
+#define MESSAGE_INCONCLUSIVE    "44a25b3aab224a9caf45eb69c9c9da92"
+
+/* about checkerd itself */
+#define MESSAGE_STARTED         "2eca51fb8be04c1184a6e0e5858391c2"
+#define MESSAGE_STOPPED         "21a38a87013a4e369d91100f38b66309"
+#define MESSAGE_CONFIG_RELOADED "8b92182b25d94f35a7dd450df061acda"
+#define MESSAGE_CONFIG_REFUSED  "75795d999f3f4f439f2daabf2c5537ca"
+
+#endif

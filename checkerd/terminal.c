@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Escaping and measuring, with the C library's idea of width: a character
+ * that the locale cannot show has none, and is escaped as well.
+ */
+#include "terminal.h"
+
+#include "utf8.h"
+#include "util.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <wchar.h>
+
+/* Characters with a width, or none, that change what stands around them. */
+static const struct {
+	uint32_t first;
+	uint32_t last;
+} unsafe[] = {
+	{ 0x0000, 0x001f },   /* C0 */
+	{ 0x007f, 0x009f },   /* DEL, C1 */
+	{ 0x00ad, 0x00ad },   /* soft hyphen */
+	{ 0x061c, 0x061c },   /* Arabic letter mark */
+	{ 0x200b, 0x200f },   /* zero width, directional marks */
+	{ 0x2028, 0x202e },   /* separators, embeddings, overrides */
+	{ 0x2060, 0x206f },   /* word joiner, isolates */
+	{ 0xfeff, 0xfeff },   /* byte order mark */
+	{ 0xfff9, 0xfffb },   /* interlinear annotations */
+	{ 0xe0000, 0xe0fff }, /* tags */
+};
+
+void terminal_measure(struct terminal *ret, int fd)
+{
+	struct winsize size;
+
+	ret->tty = isatty(fd);
+	ret->columns = 0;
+	ret->rows = 0;
+	if (!ret->tty)
+		return;
+	if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_col == 0 ||
+	    size.ws_row == 0)
+		size = (struct winsize){ .ws_col = 80, .ws_row = 24 };
+	ret->columns = size.ws_col;
+	ret->rows = size.ws_row;
+}
+
+static bool showable(uint32_t character)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(unsafe); i++)
+		if (character >= unsafe[i].first && character <= unsafe[i].last)
+			return false;
+	return wcwidth((wchar_t) character) >= 0;
+}
+
+char *terminal_escape(char *buffer, size_t buffer_size, const char *data,
+		      size_t size)
+{
+	size_t used = 0, length, i;
+	uint32_t character;
+
+	while (size > 0) {
+		length = utf8_next(data, size, &character);
+		if (length > 0 && showable(character)) {
+			if (used + length >= buffer_size)
+				break;
+			memcpy(buffer + used, data, length);
+			used += length;
+		} else {
+			length = length > 0 ? length : 1;
+			if (used + 4 * length >= buffer_size)
+				break;
+			for (i = 0; i < length; i++, used += 4)
+				snprintf(buffer + used, 5, "\\x%02x",
+					 (unsigned char) data[i]);
+		}
+		data += length;
+		size -= length;
+	}
+	buffer[used] = '\0';
+	return buffer;
+}
+
+/* The bytes of `escaped` that take at most `columns`; how many they take is
+ * stored in *ret_columns. */
+static size_t fitting(const char *escaped, unsigned columns,
+		      unsigned *ret_columns)
+{
+	size_t at = 0, size = strlen(escaped), length;
+	uint32_t character;
+	int width;
+
+	*ret_columns = 0;
+	while (at < size) {
+		length = utf8_next(escaped + at, size - at, &character);
+		if (length == 0)
+			break;
+		width = wcwidth((wchar_t) character);
+		if (width > 0 && *ret_columns + (unsigned) width > columns)
+			break;
+		*ret_columns += width > 0 ? (unsigned) width : 0;
+		at += length;
+	}
+	return at;
+}
+
+unsigned terminal_columns(const char *escaped)
+{
+	unsigned columns;
+
+	fitting(escaped, (unsigned) -1, &columns);
+	return columns;
+}
+
+void terminal_cut(char *escaped, size_t buffer_size, unsigned columns)
+{
+	const char *ellipsis = wcwidth(L'…') == 1 ? "…" : "~";
+	unsigned taken;
+	size_t at;
+
+	if (columns == 0) {
+		escaped[0] = '\0';
+		return;
+	}
+	if (escaped[fitting(escaped, columns, &taken)] == '\0')
+		return;
+	at = fitting(escaped, columns - 1, &taken);
+	if (at + strlen(ellipsis) < buffer_size)
+		strcpy(escaped + at, ellipsis);
+	else
+		escaped[at] = '\0';
+}

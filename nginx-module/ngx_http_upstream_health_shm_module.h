@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the files of the module share.  Who owns what:
+ *
+ *   main conf   one per cycle; the timer, the segments, the bound handlers
+ *   segment     one per path and cycle; the mapping of this worker and how far
+ *               it has acted on it.  Lives in the cycle's pool; the mapping and
+ *               `pool` (the tables made from it) are replaced when the file is
+ *   srv conf    one per upstream{}; settings, and for a covered one the tables
+ *               that lead from a host of the segment to nginx's peers
+ *   shared      one per path, in an nginx shared zone that outlives reloads;
+ *               what has been said already, so that it is said once
+ *
+ * module.c     directives, covering upstreams, the wrapped peer handlers
+ * segment.c    mapping, replacing, heartbeat, the timer
+ * sync.c       from host words to peer->down
+ * zone.c       the shared zone
+ * events.c     event lines and the hook
+ * variables.c  what a configuration can ask
+ */
+
+
+#ifndef _NGX_HTTP_UPSTREAM_HEALTH_SHM_MODULE_H_INCLUDED_
+#define _NGX_HTTP_UPSTREAM_HEALTH_SHM_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_http.h>
+
+#include "ngx_http_upstream_health_shm.h"
+
+
+/*
+ * Our bit of peer->down.  nginx itself sets 1 (down) and, since "sticky", 8
+ * (drain), and tests the whole word; commercial builds use a few low bits
+ * more.  "sticky" passes a peer that has no other bit than 8, so ours wins.
+ */
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_DOWN    0x40000000
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK    1000   /* ms */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON    20     /* ms, if work is left */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_BATCH   64     /* events at a time */
+
+
+#if (NGX_HTTP_UPSTREAM_ZONE && nginx_version >= 1027003)
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE  1
+#endif
+
+
+typedef struct ngx_http_upstream_health_shm_srv_conf_s
+    ngx_http_upstream_health_shm_srv_conf_t;
+
+
+/* a host of the segment by its address */
+
+typedef struct {
+    ngx_str_t                                 key;
+    uint32_t                                  host;
+} ngx_http_upstream_health_shm_address_t;
+
+
+/* a peer that has such an address, by the first of the equal addresses */
+
+typedef struct {
+    ngx_uint_t                                address;
+    ngx_http_upstream_rr_peer_t              *peer;
+} ngx_http_upstream_health_shm_member_t;
+
+
+/* covered upstreams of a pool of the segment */
+
+typedef struct ngx_http_upstream_health_shm_link_s
+    ngx_http_upstream_health_shm_link_t;
+
+struct ngx_http_upstream_health_shm_link_s {
+    ngx_http_upstream_health_shm_srv_conf_t  *conf;
+    ngx_http_upstream_health_shm_link_t      *next;
+};
+
+
+typedef struct {
+    uint64_t                                  key;
+    uint64_t                                  value;
+} ngx_http_upstream_health_shm_said_t;
+
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_SAID  2048
+
+typedef struct {
+    uint64_t                                  stream;
+    uint64_t                                  logged;
+
+    uint64_t                                  inode;
+    uint64_t                                  heartbeat;
+    ngx_msec_t                                moved;
+
+    ngx_http_upstream_health_shm_said_t
+                                   said[NGX_HTTP_UPSTREAM_HEALTH_SHM_SAID];
+} ngx_http_upstream_health_shm_shared_t;
+
+
+typedef struct {
+    ngx_str_t                                 path;
+    ngx_array_t                               upstreams;  /* srv conf * */
+    ngx_shm_zone_t                           *shm_zone;
+    ngx_http_upstream_health_shm_shared_t    *shared;
+    ngx_slab_pool_t                          *shpool;
+    ngx_event_t                              *event;
+
+    /* of this worker */
+
+    const uint64_t                           *word;
+    uint64_t                                  generation;
+    uint64_t                                  seq;
+
+    struct health_shm                         shm;
+    uint64_t                                  device;
+    uint64_t                                  inode;
+    ngx_pool_t                               *pool;
+    ngx_http_upstream_health_shm_link_t     **links;  /* by pool */
+
+    uint64_t                                  heartbeat;
+    ngx_msec_t                                moved;
+
+    uint64_t                                  seen;
+    uint64_t                                  lost;
+
+    uint64_t                                  said;
+    ngx_err_t                                 err;
+    const char                               *reason;
+
+    unsigned                                  mapped:1;
+} ngx_http_upstream_health_shm_segment_t;
+
+
+typedef struct {
+    ngx_http_upstream_health_shm_handler_pt   handler;
+    void                                     *data;
+} ngx_http_upstream_health_shm_hook_t;
+
+
+typedef struct {
+    ngx_event_t                               event;
+    ngx_array_t                               segments;  /* segment * */
+    ngx_array_t                               upstreams; /* srv conf * */
+    ngx_array_t                               hooks;
+} ngx_http_upstream_health_shm_main_conf_t;
+
+
+struct ngx_http_upstream_health_shm_srv_conf_s {
+    ngx_flag_t                                enable;
+    ngx_str_t                                 path;
+    ngx_str_t                                 name;
+    ngx_msec_t                                stale;
+
+    /* the rest is for covered upstreams only */
+
+    ngx_http_upstream_health_shm_segment_t   *segment;
+    ngx_http_upstream_srv_conf_t             *upstream;
+    ngx_http_upstream_init_peer_pt            original_init_peer;
+
+    ngx_http_upstream_health_shm_address_t   *addresses;
+    ngx_uint_t                                naddresses;
+    ngx_uint_t                                room;
+    ngx_http_upstream_health_shm_member_t    *members;
+    ngx_uint_t                                nmembers;
+    ngx_uint_t                                nprimary;
+    uint32_t                                 *pools;
+    ngx_uint_t                                npools;
+
+#if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
+    ngx_uint_t                               *config;
+    ngx_uint_t                                config_seen;
+#endif
+
+    uint64_t                                  said;
+
+    unsigned                                  explicit:1;
+    unsigned                                  active:1;
+    unsigned                                  pending:1;
+    unsigned                                  unnamed:1;
+};
+
+
+typedef struct {
+    ngx_http_upstream_health_shm_srv_conf_t  *conf;
+    uint64_t                                  seq;
+
+    void                                     *data;
+
+    ngx_event_get_peer_pt                     original_get_peer;
+    ngx_event_free_peer_pt                    original_free_peer;
+    ngx_event_notify_peer_pt                  original_notify;
+
+#if (NGX_HTTP_SSL)
+    ngx_event_set_peer_session_pt             original_set_session;
+    ngx_event_save_peer_session_pt            original_save_session;
+#endif
+} ngx_http_upstream_health_shm_peer_data_t;
+
+
+/* segment.c */
+
+const char *ngx_http_upstream_health_shm_map(ngx_str_t *path,
+    struct health_shm *shm, ngx_file_info_t *fi, ngx_err_t *err);
+void ngx_http_upstream_health_shm_unmap(struct health_shm *shm);
+ngx_int_t ngx_http_upstream_health_shm_read_event(struct health_shm *shm,
+    uint64_t number, struct health_event *event);
+void ngx_http_upstream_health_shm_unmapped(
+    ngx_http_upstream_health_shm_segment_t *segment);
+void ngx_http_upstream_health_shm_start(
+    ngx_http_upstream_health_shm_main_conf_t *hmcf, ngx_cycle_t *cycle);
+void ngx_http_upstream_health_shm_stop(void *data);
+
+/* sync.c */
+
+ngx_int_t ngx_http_upstream_health_shm_match(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+void ngx_http_upstream_health_shm_refresh(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
+void ngx_http_upstream_health_shm_sync(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t all);
+void ngx_http_upstream_health_shm_name_unknown(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
+
+/* zone.c */
+
+ngx_int_t ngx_http_upstream_health_shm_add_zone(ngx_conf_t *cf,
+    ngx_http_upstream_health_shm_segment_t *segment);
+ngx_int_t ngx_http_upstream_health_shm_say(
+    ngx_http_upstream_health_shm_segment_t *segment, uint64_t key,
+    uint64_t value, uint64_t *previous);
+ngx_int_t ngx_http_upstream_health_shm_claim(
+    ngx_http_upstream_health_shm_segment_t *segment, uint64_t last,
+    uint64_t *first);
+uint64_t ngx_http_upstream_health_shm_logged(
+    ngx_http_upstream_health_shm_segment_t *segment);
+void ngx_http_upstream_health_shm_beat(
+    ngx_http_upstream_health_shm_segment_t *segment);
+void ngx_http_upstream_health_shm_last_beat(
+    ngx_http_upstream_health_shm_segment_t *segment);
+
+/* events.c */
+
+ngx_int_t ngx_http_upstream_health_shm_events(
+    ngx_http_upstream_health_shm_main_conf_t *hmcf,
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+
+/* variables.c */
+
+ngx_int_t ngx_http_upstream_health_shm_add_variables(ngx_conf_t *cf);
+
+
+extern ngx_module_t  ngx_http_upstream_health_shm_module;
+
+
+#endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_MODULE_H_INCLUDED_ */

@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The mapping: how a worker gets at the segment, notices that it was replaced
+ * and that its writer is gone.
+ *
+ * Everything here runs from one timer per worker, once a second and whenever
+ * a request found the generation moved (it posts the timer's event, so that
+ * the work is done in the same turn of the event loop, but outside of the
+ * request).  A file on tmpfs is opened and mapped without blocking; a request
+ * never opens anything.
+ *
+ * While nothing is mapped `word` points to a constant, so that the check made
+ * for each request has no case of its own for that.
+ *
+ * Each worker has its own mapping.  One made by the master and inherited was
+ * not taken: workers outlive files.
+ */
+
+
+#include "ngx_http_upstream_health_shm_module.h"
+
+
+/* the greatest segment that the limits of health_shm.h allow is below */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SIZE  ((off_t) 4 << 30)
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_USABLE    1
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_STALE     2
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_ABSENT    3
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_DAMAGED   4
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_USABLE  ((uint64_t) 1 << 62)
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_STALE   ((uint64_t) 2 << 62)
+
+
+static void ngx_http_upstream_health_shm_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_upstream_health_shm_watch(
+    ngx_http_upstream_health_shm_main_conf_t *hmcf,
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+static ngx_int_t ngx_http_upstream_health_shm_replaced(
+    ngx_http_upstream_health_shm_segment_t *segment);
+static void ngx_http_upstream_health_shm_remap(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+static void ngx_http_upstream_health_shm_release(
+    ngx_http_upstream_health_shm_segment_t *segment);
+static void ngx_http_upstream_health_shm_judge(
+    ngx_http_upstream_health_shm_segment_t *segment);
+static void ngx_http_upstream_health_shm_say_usable(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+static void ngx_http_upstream_health_shm_say_stale(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
+
+
+static const uint64_t  ngx_http_upstream_health_shm_no_word = 0;
+
+/* the cycle that this process reads segments for */
+static ngx_http_upstream_health_shm_main_conf_t
+    *ngx_http_upstream_health_shm_running;
+
+
+/* returns NULL, or what is wrong; then *err is an error number or 0 */
+
+const char *
+ngx_http_upstream_health_shm_map(ngx_str_t *path, struct health_shm *shm,
+    ngx_file_info_t *fi, ngx_err_t *err)
+{
+    int          fd;
+    void        *base;
+    size_t       size;
+    const char  *reason;
+
+    *err = 0;
+
+    /* a FIFO must not block us */
+
+    fd = open((const char *) path->data, O_RDONLY|O_NONBLOCK|O_CLOEXEC);
+
+    if (fd == -1) {
+        *err = ngx_errno;
+        return "cannot be opened";
+    }
+
+    base = MAP_FAILED;
+    size = 0;
+
+    if (ngx_fd_info(fd, fi) == NGX_FILE_ERROR) {
+        *err = ngx_errno;
+        reason = "cannot be examined";
+
+    } else if (!ngx_is_file(fi)) {
+        reason = "not a regular file";
+
+    } else if (ngx_file_size(fi) < (off_t) sizeof(struct health_header)) {
+        reason = "too small";
+
+    } else if (ngx_file_size(fi) > NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SIZE) {
+        reason = "too large";
+
+    } else {
+        size = (size_t) ngx_file_size(fi);
+        base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+        if (base == MAP_FAILED) {
+            *err = ngx_errno;
+            reason = "cannot be mapped";
+
+        } else {
+            reason = health_shm_attach(shm, base, size);
+        }
+    }
+
+    if (reason && base != MAP_FAILED) {
+        (void) munmap(base, size);
+    }
+
+    (void) close(fd);
+
+    return reason;
+}
+
+
+void
+ngx_http_upstream_health_shm_unmap(struct health_shm *shm)
+{
+    (void) munmap((void *) shm->base, (size_t) shm->size);
+}
+
+
+/*
+ * Out of line on purpose: the copy is made as 64-bit words and read as a
+ * struct, which a compiler that sees both may reorder.
+ */
+
+ngx_int_t
+ngx_http_upstream_health_shm_read_event(struct health_shm *shm,
+    uint64_t number, struct health_event *event)
+{
+    if (!health_shm_event(shm, number, event)
+        || event->kind == 0 || event->kind >= HEALTH_EVENT_KIND_COUNT)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the state in which a segment starts and ends */
+
+void
+ngx_http_upstream_health_shm_unmapped(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    segment->word = &ngx_http_upstream_health_shm_no_word;
+    segment->generation = ngx_http_upstream_health_shm_no_word;
+    segment->mapped = 0;
+}
+
+
+void
+ngx_http_upstream_health_shm_start(
+    ngx_http_upstream_health_shm_main_conf_t *hmcf, ngx_cycle_t *cycle)
+{
+    ngx_event_t  *ev;
+
+    /* without a master process the old cycle goes on beside the new one */
+
+    if (ngx_http_upstream_health_shm_running) {
+        ngx_http_upstream_health_shm_stop(ngx_http_upstream_health_shm_running);
+    }
+
+    if (hmcf->segments.nelts == 0) {
+        return;
+    }
+
+    ngx_http_upstream_health_shm_running = hmcf;
+
+    ev = &hmcf->event;
+
+    ev->data = hmcf;
+    ev->handler = ngx_http_upstream_health_shm_handler;
+    ev->log = cycle->log;
+    ev->cancelable = 1;
+
+    ngx_http_upstream_health_shm_handler(ev);
+}
+
+
+/* called once or twice: for a newer cycle, and when the pool goes */
+
+void
+ngx_http_upstream_health_shm_stop(void *data)
+{
+    ngx_http_upstream_health_shm_main_conf_t  *hmcf = data;
+
+    ngx_uint_t                                i;
+    ngx_http_upstream_health_shm_segment_t  **segment;
+
+    if (ngx_http_upstream_health_shm_running != hmcf) {
+        return;
+    }
+
+    ngx_http_upstream_health_shm_running = NULL;
+
+    if (hmcf->event.timer_set) {
+        ngx_del_timer(&hmcf->event);
+    }
+
+    if (hmcf->event.posted) {
+        ngx_delete_posted_event(&hmcf->event);
+    }
+
+    segment = hmcf->segments.elts;
+
+    for (i = 0; i < hmcf->segments.nelts; i++) {
+        ngx_http_upstream_health_shm_release(segment[i]);
+    }
+}
+
+
+static void
+ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
+{
+    ngx_http_upstream_health_shm_main_conf_t  *hmcf = ev->data;
+
+    ngx_uint_t                                i;
+    ngx_msec_t                                delay;
+    ngx_http_upstream_health_shm_segment_t  **segment;
+
+    delay = NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK;
+
+    segment = hmcf->segments.elts;
+
+    for (i = 0; i < hmcf->segments.nelts; i++) {
+        if (ngx_http_upstream_health_shm_watch(hmcf, segment[i], ev->log)
+            == NGX_AGAIN)
+        {
+            delay = NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON;
+        }
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    ngx_add_timer(ev, delay);
+}
+
+
+static ngx_int_t
+ngx_http_upstream_health_shm_watch(
+    ngx_http_upstream_health_shm_main_conf_t *hmcf,
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log)
+{
+    uint64_t                                   heartbeat;
+    ngx_uint_t                                 i;
+    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
+
+    if (segment->mapped) {
+        heartbeat = health_shm_heartbeat(&segment->shm);
+
+        if (heartbeat != segment->heartbeat) {
+            segment->heartbeat = heartbeat;
+            segment->moved = ngx_current_msec;
+
+            ngx_http_upstream_health_shm_beat(segment);
+        }
+    }
+
+    if (ngx_http_upstream_health_shm_replaced(segment)) {
+        ngx_http_upstream_health_shm_remap(segment, log);
+    }
+
+    if (health_load(segment->word) != segment->generation) {
+        ngx_http_upstream_health_shm_sync(segment, 0);
+    }
+
+    ngx_http_upstream_health_shm_judge(segment);
+    ngx_http_upstream_health_shm_say_usable(segment, log);
+
+    if (!segment->mapped) {
+        return NGX_OK;
+    }
+
+    hscfp = segment->upstreams.elts;
+
+    for (i = 0; i < segment->upstreams.nelts; i++) {
+        ngx_http_upstream_health_shm_say_stale(hscfp[i], log);
+        ngx_http_upstream_health_shm_name_unknown(hscfp[i], log);
+    }
+
+    return ngx_http_upstream_health_shm_events(hmcf, segment, log);
+}
+
+
+/*
+ * A segment is replaced by renaming another one over it.  The writer marks the
+ * old one; if it died before it could, the heartbeat tells.
+ */
+
+static ngx_int_t
+ngx_http_upstream_health_shm_replaced(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    ngx_file_info_t  fi;
+
+    if (!segment->mapped) {
+        return 1;
+    }
+
+    if (!(health_load(segment->word) & HEALTH_SUPERSEDED)
+        && ngx_current_msec - segment->moved
+           < NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK)
+    {
+        return 0;
+    }
+
+    if (ngx_file_info(segment->path.data, &fi) == NGX_FILE_ERROR) {
+        return 0;
+    }
+
+    return (uint64_t) fi.st_dev != segment->device
+           || (uint64_t) ngx_file_uniq(&fi) != segment->inode;
+}
+
+
+static void
+ngx_http_upstream_health_shm_remap(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log)
+{
+    uint64_t            stream;
+    ngx_uint_t          again;
+    ngx_file_info_t     fi;
+    struct health_shm   shm;
+
+    segment->reason = ngx_http_upstream_health_shm_map(&segment->path, &shm,
+                                                       &fi, &segment->err);
+
+    if (segment->reason) {
+
+        /* what was mapped, if anything, is good until it is stale */
+
+        return;
+    }
+
+    stream = segment->shm.stream;
+    again = segment->mapped && stream == shm.stream;
+
+    ngx_http_upstream_health_shm_release(segment);
+
+    segment->shm = shm;
+    segment->device = (uint64_t) fi.st_dev;
+    segment->inode = (uint64_t) ngx_file_uniq(&fi);
+
+    segment->mapped = 1;
+    segment->word = &segment->shm.header->generation;
+
+    segment->pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, log);
+
+    if (segment->pool == NULL
+        || ngx_http_upstream_health_shm_match(segment, log) != NGX_OK)
+    {
+        segment->reason = "no memory for its hosts";
+        ngx_http_upstream_health_shm_release(segment);
+        return;
+    }
+
+    segment->heartbeat = health_shm_heartbeat(&segment->shm);
+    segment->moved = ngx_current_msec;
+
+    ngx_http_upstream_health_shm_last_beat(segment);
+
+    if (!again) {
+        segment->seen = ngx_http_upstream_health_shm_logged(segment);
+        segment->lost = 0;
+    }
+
+    ngx_http_upstream_health_shm_sync(segment, 1);
+}
+
+
+static void
+ngx_http_upstream_health_shm_release(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    ngx_uint_t                                 i;
+    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
+
+    if (!segment->mapped) {
+        return;
+    }
+
+    ngx_http_upstream_health_shm_unmapped(segment);
+
+    hscfp = segment->upstreams.elts;
+
+    for (i = 0; i < segment->upstreams.nelts; i++) {
+        hscfp[i]->naddresses = 0;
+        hscfp[i]->nmembers = 0;
+        hscfp[i]->nprimary = 0;
+        hscfp[i]->npools = 0;
+        hscfp[i]->unnamed = 0;
+#if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
+        hscfp[i]->config = NULL;
+#endif
+    }
+
+    if (segment->pool) {
+        ngx_destroy_pool(segment->pool);
+        segment->pool = NULL;
+    }
+
+    ngx_http_upstream_health_shm_unmap(&segment->shm);
+}
+
+
+/* which upstreams heed the segment at all */
+
+static void
+ngx_http_upstream_health_shm_judge(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    ngx_uint_t                                 i, active;
+    ngx_msec_t                                 silent;
+    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
+
+    silent = ngx_current_msec - segment->moved;
+
+    hscfp = segment->upstreams.elts;
+
+    for (i = 0; i < segment->upstreams.nelts; i++) {
+        active = segment->mapped && silent < hscfp[i]->stale;
+
+        if (hscfp[i]->active != active) {
+            hscfp[i]->active = active;
+            ngx_http_upstream_health_shm_refresh(hscfp[i]);
+        }
+    }
+}
+
+
+static void
+ngx_http_upstream_health_shm_say_usable(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log)
+{
+    uint64_t   condition, previous;
+    ngx_int_t  rc;
+
+    if (segment->mapped) {
+        condition = NGX_HTTP_UPSTREAM_HEALTH_SHM_USABLE;
+
+    } else if (segment->err) {
+        condition = NGX_HTTP_UPSTREAM_HEALTH_SHM_ABSENT
+                    | (uint64_t) segment->err << 8;
+
+    } else {
+        condition = NGX_HTTP_UPSTREAM_HEALTH_SHM_DAMAGED
+                    | (uint64_t) ngx_crc32_short((u_char *) segment->reason,
+                                              ngx_strlen(segment->reason)) << 8;
+    }
+
+    if (condition == segment->said) {
+        return;
+    }
+
+    rc = ngx_http_upstream_health_shm_say(segment,
+                                       NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_USABLE,
+                                       condition, &previous);
+    if (rc == NGX_AGAIN) {
+        return;
+    }
+
+    segment->said = condition;
+
+    if (rc == NGX_DECLINED) {
+        return;
+    }
+
+    if (!segment->mapped) {
+        ngx_log_error(NGX_LOG_ERR, log, segment->err,
+                      "upstream_health: segment \"%V\" %s%s, "
+                      "health is ignored", &segment->path,
+                      segment->err ? "" : "is not usable: ", segment->reason);
+
+    } else if (previous) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "upstream_health: segment \"%V\" is in use, "
+                      "health is enforced", &segment->path);
+    }
+}
+
+
+static void
+ngx_http_upstream_health_shm_say_stale(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log)
+{
+    uint64_t                                 condition, previous;
+    ngx_int_t                                rc;
+    ngx_http_upstream_health_shm_segment_t  *segment;
+
+    condition = hscf->active ? NGX_HTTP_UPSTREAM_HEALTH_SHM_USABLE
+                             : NGX_HTTP_UPSTREAM_HEALTH_SHM_STALE;
+
+    if (condition == hscf->said) {
+        return;
+    }
+
+    segment = hscf->segment;
+
+    rc = ngx_http_upstream_health_shm_say(segment,
+                                    NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_STALE
+                                    | hscf->stale, condition, &previous);
+    if (rc == NGX_AGAIN) {
+        return;
+    }
+
+    hscf->said = condition;
+
+    if (rc == NGX_DECLINED) {
+        return;
+    }
+
+    if (!hscf->active) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "upstream_health: segment \"%V\" is stale, "
+                      "no heartbeat for %Mms, health is ignored",
+                      &segment->path, hscf->stale);
+
+    } else if (previous) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "upstream_health: segment \"%V\" is alive again, "
+                      "health is enforced", &segment->path);
+    }
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What a check costs before anything else is done with it: HOSTS addresses
+ * 127.x.y.z, each probed once a second for SECONDS through the curl loop and
+ * the prober, with a schedule that does nothing but spread them.
+ *
+ *   probe_floor HOSTS SECONDS PORT [http|tcp]
+ *
+ * prints the CPU time of this process per check; the backend, which listens
+ * at 0.0.0.0:PORT, is another one.  `strace -c` shows the rest.
+ */
+#include "clock.h"
+#include "curl_loop.h"
+#include "probe.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define FIRST_HOST 0x7f010000u /* 127.1.0.0 */
+#define TICK_US    UINT64_C(2000)
+
+struct bench {
+	sd_event *event;
+	struct prober *prober;
+	struct settings settings;
+	struct address *hosts;
+	unsigned host_count;
+	uint64_t start_us;
+	uint64_t end_us;
+	uint64_t started;
+	uint64_t done;
+	uint64_t failed;
+	unsigned in_flight;
+	unsigned most_in_flight;
+	uint64_t latency_us;
+	struct probe_result a_failure;
+};
+
+static void on_probe(void *owner, const struct probe_result *result)
+{
+	struct bench *bench = owner;
+
+	bench->in_flight--;
+	bench->done++;
+	bench->latency_us += result->total_us;
+	if (health_outcome_class(result->outcome) != HEALTH_CLASS_PASS) {
+		bench->failed++;
+		bench->a_failure = *result;
+	}
+}
+
+static int start_one(struct bench *bench, const struct address *host)
+{
+	struct probe *probe;
+
+	if (++bench->in_flight > bench->most_in_flight)
+		bench->most_in_flight = bench->in_flight;
+	return probe_start(bench->prober, host, &bench->settings, on_probe,
+	                   bench, &probe);
+}
+
+/* Starts what is due: one host after the other, evenly over each second. */
+static int on_tick(sd_event_source *source, uint64_t at_us, void *userdata)
+{
+	struct bench *bench = userdata;
+	uint64_t now_us = monotonic_us(), until_us, due;
+
+	(void) at_us;
+	if (now_us >= bench->end_us && bench->in_flight == 0)
+		return sd_event_exit(bench->event, 0);
+	until_us = now_us < bench->end_us ? now_us : bench->end_us;
+	due = (until_us - bench->start_us) * bench->host_count / USEC_PER_SEC;
+	for (; bench->started < due; bench->started++)
+		if (start_one(bench,
+		              &bench->hosts[bench->started %
+		                            bench->host_count]) < 0)
+			return sd_event_exit(bench->event, 1);
+	sd_event_source_set_time(source, now_us + TICK_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static double timeval_us(const struct timeval *time)
+{
+	return (double) time->tv_sec * 1e6 + (double) time->tv_usec;
+}
+
+static void print_cost(const struct bench *bench)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	printf("hosts %u checks %lu in_flight_max %u latency_us %.0f "
+	       "cpu_us_per_check %.2f user_us_per_check %.2f maxrss_kb %ld "
+	       "failed %lu %s\n",
+	       bench->host_count, (unsigned long) bench->done,
+	       bench->most_in_flight,
+	       (double) bench->latency_us / (double) bench->done,
+	       (timeval_us(&usage.ru_utime) + timeval_us(&usage.ru_stime)) /
+	               (double) bench->done,
+	       timeval_us(&usage.ru_utime) / (double) bench->done,
+	       usage.ru_maxrss, (unsigned long) bench->failed,
+	       bench->a_failure.message);
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const no_headers[] = { NULL };
+	struct bench bench = {
+		.settings = { .method = "GET",
+		              .path = "/",
+		              .http_version = HTTP_1_1,
+		              .http_host = "",
+		              .headers = no_headers,
+		              .body = "",
+		              .user_agent = "checkerd",
+		              .connect_timeout_ms = 1000,
+		              .read_timeout_ms = 2000 },
+	};
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct curl_loop *loop;
+	const char *at;
+	unsigned i;
+
+	if (argc < 4 || atoi(argv[1]) <= 0 || atoi(argv[2]) <= 0) {
+		fprintf(stderr, "probe_floor HOSTS SECONDS PORT [http|tcp]\n");
+		return 2;
+	}
+	bench.host_count = (unsigned) atoi(argv[1]);
+	bench.hosts = calloc(bench.host_count, sizeof(*bench.hosts));
+	if (bench.hosts == NULL)
+		return 1;
+	for (i = 0; i < bench.host_count; i++) {
+		in.sin_addr.s_addr = htonl(FIRST_HOST + i);
+		address_from_ip(&bench.hosts[i], (struct sockaddr *) &in,
+		                (uint16_t) atoi(argv[3]));
+	}
+	if (argc > 4 && strcmp(argv[4], "tcp") == 0)
+		bench.settings.check = CHECK_TCP;
+	if (status_mask_parse(&bench.settings.pass_status, "200-399", &at) <
+	            0 ||
+	    sd_event_new(&bench.event) < 0 ||
+	    curl_loop_new(&loop, bench.event) < 0 ||
+	    prober_new(&bench.prober, loop) < 0)
+		return 1;
+	bench.start_us = monotonic_us();
+	bench.end_us = bench.start_us + (uint64_t) atoi(argv[2]) * USEC_PER_SEC;
+	if (sd_event_add_time(bench.event, NULL, CLOCK_MONOTONIC,
+	                      bench.start_us, 1, on_tick, &bench) < 0 ||
+	    sd_event_loop(bench.event) != 0)
+		return 1;
+	print_cost(&bench);
+	prober_free(bench.prober);
+	curl_loop_free(loop);
+	sd_event_unref(bench.event);
+	free(bench.hosts);
+	return 0;
+}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The segment, written by hand: drives segment_tool, see there."""
+
+import os
+import signal
+import subprocess
+
+from nginx import BUILD
+
+TOOL = os.path.join(BUILD, "tests", "e2e", "segment_tool")
+
+
+class Segment:
+    def __init__(self, path):
+        self.path = str(path)
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [TOOL, self.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, bufsize=1)
+
+    def tell(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().split()
+        assert answer and answer[0] == "ok", f"{line}: {answer}"
+        return answer[1] if len(answer) > 1 else ""
+
+    def pools(self, pools, upstream="web"):
+        """pools = {name: [backend or address, ...]}; host ids are a, b, ...
+        or the backends' own names.  A name may be (name, upstream)."""
+        for name, hosts in pools.items():
+            name, of = name if isinstance(name, tuple) else (name, upstream)
+            self.tell(f"pool {name} {of}")
+            for number, host in enumerate(hosts):
+                if isinstance(host, str):
+                    identity, address = f"h{number}", host
+                else:
+                    identity, address = host.name, host.address
+                self.tell(f"host {identity} {address}")
+        return self.tell("activate")
+
+    def set(self, host, state, failcount=0, outcome="NONE", status=0):
+        return int(self.tell(
+            f"set {host} {state} {failcount} {outcome} {status}"))
+
+    def heart(self, what):
+        self.tell(f"heart {what}")
+
+    def kill(self):
+        """The writer dies; the file stays."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            self.process.wait(10)
+            self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
