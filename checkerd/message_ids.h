@@ -16,6 +16,8 @@
 #define MESSAGE_HOST_UP         "49f07298aa8a4a66b222ce3d48cb9302"
 #define MESSAGE_HOST_DOWN       "09325d271f834c80aff52c58dbef224d"
 #define MESSAGE_HOST_DRAIN      "7a0497dea9d04da2943d1f3620bbcc00"
+#define MESSAGE_PANIC_ON        "7f5d4f0c6b0c4d2f8e8f0e8d3b6a9c11"
+#define MESSAGE_PANIC_OFF       "c3a1e2b64f2e4e1b9b9d5a7f2d1e8c42"
 #define MESSAGE_INCONCLUSIVE    "44a25b3aab224a9caf45eb69c9c9da92"
 
 /* about checkerd itself */
