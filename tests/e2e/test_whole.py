@@ -47,15 +47,15 @@ def backends():
 
 
 @pytest.fixture
-def checkerd(tmp_path, backends):
-    with Checkerd(tmp_path / "checkerd", ini(backends)) as running:
+def checkerd(folder, backends):
+    with Checkerd(folder / "checkerd", ini(backends)) as running:
         running.wait_probes("web/a", 1)
         yield running
 
 
-def test_a_sick_backend_gets_no_request_and_returns(tmp_path, checkerd,
+def test_a_sick_backend_gets_no_request_and_returns(folder, checkerd,
                                                      backends):
-    with Nginx(tmp_path / "nginx", http(checkerd, backends)) as nginx, \
+    with Nginx(folder / "nginx", http(checkerd, backends)) as nginx, \
             Crowd(nginx) as crowd:
         assert crowd.get(300) == {200: 300}
         assert min(backends.counts()) > 50
@@ -83,8 +83,8 @@ def test_a_sick_backend_gets_no_request_and_returns(tmp_path, checkerd,
             r'status=503 seq=1', line)
 
 
-def test_all_down_is_502_until_one_is_back(tmp_path, checkerd, backends):
-    with Nginx(tmp_path / "nginx", http(checkerd, backends)) as nginx:
+def test_all_down_is_502_until_one_is_back(folder, checkerd, backends):
+    with Nginx(folder / "nginx", http(checkerd, backends)) as nginx:
         for backend in backends:
             backend.health = 500
         for backend in backends:
@@ -95,9 +95,9 @@ def test_all_down_is_502_until_one_is_back(tmp_path, checkerd, backends):
         assert nginx.get().status == 200
 
 
-def test_checkerd_killed_and_restarted_is_invisible(tmp_path, checkerd,
+def test_checkerd_killed_and_restarted_is_invisible(folder, checkerd,
                                                     backends):
-    with Nginx(tmp_path / "nginx", http(checkerd, backends)) as nginx, \
+    with Nginx(folder / "nginx", http(checkerd, backends)) as nginx, \
             Crowd(nginx) as crowd:
         backends[0].health = 503
         checkerd.wait_state("web/a", "down")
@@ -142,9 +142,9 @@ class Load:
         return done, re.findall(r"Socket errors.*|Non-2xx.*", text)
 
 
-def test_reloads_and_kills_under_load_lose_nothing(tmp_path, checkerd,
+def test_reloads_and_kills_under_load_lose_nothing(folder, checkerd,
                                                    backends):
-    with Nginx(tmp_path / "nginx", http(checkerd, backends),
+    with Nginx(folder / "nginx", http(checkerd, backends),
                listen="backlog=4096") as nginx:
         backends[2].health = 503
         checkerd.wait_state("web/c", "down")
@@ -164,9 +164,9 @@ def test_reloads_and_kills_under_load_lose_nothing(tmp_path, checkerd,
         assert events_of(nginx, "host_up") == []
 
 
-def test_hosts_added_and_removed_by_a_reload_of_checkerd(tmp_path, backends):
-    with Checkerd(tmp_path / "checkerd", ini(backends[:2])) as checkerd, \
-            Nginx(tmp_path / "nginx", http(checkerd, backends)) as nginx, \
+def test_hosts_added_and_removed_by_a_reload_of_checkerd(folder, backends):
+    with Checkerd(folder / "checkerd", ini(backends[:2])) as checkerd, \
+            Nginx(folder / "nginx", http(checkerd, backends)) as nginx, \
             Crowd(nginx) as crowd:
         backends[1].health = backends[2].health = 503
         checkerd.wait_state("web/b", "down")
@@ -189,10 +189,10 @@ def test_hosts_added_and_removed_by_a_reload_of_checkerd(tmp_path, backends):
         nginx.log.wait("does not know")
 
 
-def test_an_order_in_the_ini_takes_a_host_out(tmp_path, backends):
+def test_an_order_in_the_ini_takes_a_host_out(folder, backends):
     text = ini(backends)
-    with Checkerd(tmp_path / "checkerd", text) as checkerd, \
-            Nginx(tmp_path / "nginx", http(checkerd, backends)) as nginx, \
+    with Checkerd(folder / "checkerd", text) as checkerd, \
+            Nginx(folder / "nginx", http(checkerd, backends)) as nginx, \
             Crowd(nginx) as crowd:
         checkerd.wait_state("web/a", "up")
         checkerd.reload(text.replace("id=a", "id=a drain"))
@@ -207,10 +207,10 @@ def test_an_order_in_the_ini_takes_a_host_out(tmp_path, backends):
         checkerd.wait_state("web/a", "up")
 
 
-def test_panic_serves_sick_hosts_rather_than_none(tmp_path, backends):
-    with Checkerd(tmp_path / "checkerd",
+def test_panic_serves_sick_hosts_rather_than_none(folder, backends):
+    with Checkerd(folder / "checkerd",
                   ini(backends, more="panic = 50%")) as checkerd, \
-            Nginx(tmp_path / "nginx", http(checkerd, backends)) as nginx, \
+            Nginx(folder / "nginx", http(checkerd, backends)) as nginx, \
             Crowd(nginx) as crowd:
         backends[0].health = 503
         checkerd.wait_state("web/a", "down")
@@ -234,14 +234,14 @@ def test_panic_serves_sick_hosts_rather_than_none(tmp_path, backends):
         assert backends[0].requests == 0
 
 
-def test_initial_checking_waits_for_the_first_pass(tmp_path, backends):
+def test_initial_checking_waits_for_the_first_pass(folder, backends):
     backends[0].health = 503
-    with Checkerd(tmp_path / "checkerd", ini(backends, more="""
+    with Checkerd(folder / "checkerd", ini(backends, more="""
 initial = checking
 fall = 100
 interval = 200ms
 """)) as checkerd, \
-            Nginx(tmp_path / "nginx", http(checkerd, backends)) as nginx, \
+            Nginx(folder / "nginx", http(checkerd, backends)) as nginx, \
             Crowd(nginx) as crowd:
         checkerd.wait_state("web/b", "up")
         checkerd.wait_state("web/c", "up")
@@ -255,11 +255,11 @@ interval = 200ms
                 if e["event"] == "host_up"][-1] == "a"
 
 
-def test_a_stopped_checkerd_takes_nobody_down(tmp_path, backends):
+def test_a_stopped_checkerd_takes_nobody_down(folder, backends):
     """SIGSTOP for longer than any deadline, under slow answers."""
     for backend in backends:
         backend.delay = 0.1
-    with Checkerd(tmp_path / "checkerd", ini(backends)) as checkerd:
+    with Checkerd(folder / "checkerd", ini(backends)) as checkerd:
         checkerd.wait_probes("web/a", 3)
         probes = checkerd.host("web/a")["probes"]
         checkerd.signal(signal.SIGSTOP)
@@ -270,7 +270,8 @@ def test_a_stopped_checkerd_takes_nobody_down(tmp_path, backends):
 
 
 def test_status_agrees_with_the_contract(checkerd):
-    checkerd.wait_state("web/a", "up")
+    for name in "abc":
+        checkerd.wait_state(f"web/{name}", "up")
     document = checkerd.status()
     assert set(document["segment"]) == {
         "path", "generation", "heartbeat_age_ms", "stale", "writer_pid",
