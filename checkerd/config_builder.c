@@ -1,84 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Sections and keys in, a finished configuration out.
+ * Sections and keys of a configuration, as they come in.
  *
  * What a section says is read at once, while file and line are at hand, and
- * kept as a layer: a list of assignments.  At the end the layers are laid
- * upon each other, [defaults], [pool], [host], and what derives from
- * something else is derived last.  A pool or host without a layer of its own
- * shares the settings of the next wider one.
+ * kept as a layer: a list of assignments.  What becomes of the layers stands
+ * in config_finish.c.
  */
-#include "config_builder.h"
+#include "config_builder_private.h"
 
-#include "arena.h"
-#include "config_value.h"
-#include "name_index.h"
-#include "nearest.h"
 #include "parse.h"
 #include "server_line.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* How many hosts are compared with one that does not exist. */
-#define NEAREST_HOSTS 4096u
-
-#define ALL_STATUSES "xxx"
-
-struct assignment {
-	const struct config_key *key;
-	union config_value value;
-	struct config_place place;
-};
-
-struct layer {
-	struct config_place place; /* of the section's first line */
-	struct assignment *items;
-	uint32_t count;
-	uint32_t capacity;
-};
-
-struct host_build {
-	struct host_config config;
-	struct config_place place;
-};
-
-struct pool_build {
-	const char *name;
-	struct layer layer;
-	struct config_values values;
-	struct host_build *hosts;
-	uint32_t count;
-	uint32_t capacity;
-};
-
-/* A [host] section; its pool and host may come later. */
-struct host_section {
-	const char *pool;
-	const char *id;
-	struct layer layer;
-};
-
-struct config_builder {
-	struct config_errors *errors;
-	config_resolve_fn resolve;
-	void *owner;
-	struct arena *arena;
-	struct config *config; /* in the arena */
-
-	struct layer checkerd;
-	struct layer defaults;
-	struct layer notify;
-	struct pool_build *pools;
-	uint32_t pool_count;
-	uint32_t pool_capacity;
-	struct name_index *pools_by_name; /* (name, "") */
-	struct host_section *host_sections;
-	uint32_t host_section_count;
-	uint32_t host_section_capacity;
-	uint32_t host_count;
-};
 
 /* Makes room for one more item in a growing array. */
 static int grow(void *items, uint32_t count, uint32_t *capacity, size_t size)
@@ -148,8 +83,8 @@ const char *config_builder_keep(struct config_builder *builder,
 
 /* --- sections ------------------------------------------------------------ */
 
-static uint32_t find_pool(const struct config_builder *builder,
-                          const char *name)
+uint32_t config_builder_find_pool(const struct config_builder *builder,
+                                  const char *name)
 {
 	return name_index_find(builder->pools_by_name, name, strlen(name), "",
 	                       0);
@@ -169,7 +104,7 @@ static int open_pool(struct config_builder *builder,
 		                  "and ._-, %d at most", CONFIG_POOL_NAME_MAX);
 		return 0;
 	}
-	ret->index = find_pool(builder, name);
+	ret->index = config_builder_find_pool(builder, name);
 	if (ret->index != NAME_INDEX_NONE) {
 		ret->in = IN_POOL;
 		return 0;
@@ -223,6 +158,23 @@ static int open_host(struct config_builder *builder,
 	return 0;
 }
 
+static struct layer *layer_of(struct config_builder *builder,
+                              const struct config_section *section)
+{
+	switch (section->in) {
+	case IN_CHECKERD:
+		return &builder->checkerd;
+	case IN_DEFAULTS:
+		return &builder->defaults;
+	case IN_POOL:
+		return &builder->pools[section->index].layer;
+	case IN_HOST:
+		return &builder->host_sections[section->index].layer;
+	default:
+		return &builder->notify;
+	}
+}
+
 int config_builder_section(struct config_builder *builder,
                            const struct config_place *place,
                            struct config_section *ret)
@@ -254,29 +206,14 @@ int config_builder_section(struct config_builder *builder,
 		ret->in = IN_DEFAULTS;
 	else if (*name == '\0' && strcmp(kind, "notify") == 0)
 		ret->in = IN_NOTIFY;
+	if (ret->in != 0)
+		layer_of(builder, ret)->place = *place;
 	else
 		config_errors_add(builder->errors, place, NULL,
 		                  "unknown section, allowed: [checkerd], "
 		                  "[defaults], [pool NAME], [host POOL/ID], "
 		                  "[notify]");
 	return 0;
-}
-
-static struct layer *layer_of(struct config_builder *builder,
-                              const struct config_section *section)
-{
-	switch (section->in) {
-	case IN_CHECKERD:
-		return &builder->checkerd;
-	case IN_DEFAULTS:
-		return &builder->defaults;
-	case IN_POOL:
-		return &builder->pools[section->index].layer;
-	case IN_HOST:
-		return &builder->host_sections[section->index].layer;
-	default:
-		return &builder->notify;
-	}
 }
 
 /* --- servers ------------------------------------------------------------- */
@@ -529,378 +466,4 @@ int config_builder_set(struct config_builder *builder,
 		return 0;
 	return add_assignment(builder, layer_of(builder, section), place, key,
 	                      value);
-}
-
-/* --- the end ------------------------------------------------------------- */
-
-/* Headers are inherited as a whole: a layer that sets one sets them all, and
- * an empty one means none. */
-static int apply_headers(struct config_builder *builder,
-                         const struct layer *layer,
-                         struct config_values *values)
-{
-	const char **headers = NULL;
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < layer->count; i++) {
-		if (layer->items[i].key->type != TYPE_HEADER)
-			continue;
-		if (!headers)
-			headers = arena_alloc(builder->arena,
-			                      CONFIG_MAX_HEADERS + 1,
-			                      sizeof(*headers));
-		if (!headers)
-			return -ENOMEM;
-		if (*layer->items[i].value.text != '\0')
-			headers[count++] = layer->items[i].value.text;
-	}
-	if (headers)
-		values->settings.headers = headers;
-	return 0;
-}
-
-static int apply_layer(struct config_builder *builder,
-                       const struct layer *layer, struct config_values *values)
-{
-	for (uint32_t i = 0; i < layer->count; i++) {
-		const struct assignment *item = &layer->items[i];
-
-		if (item->key->stored && item->key->type != TYPE_HEADER)
-			config_value_store(item->key, item->value, values);
-	}
-	return apply_headers(builder, layer, values);
-}
-
-static int apply_defaults(struct config_builder *builder,
-                          enum config_sections sections, void *structure)
-{
-	char problem[CONFIG_PROBLEM_SIZE];
-
-	for (size_t i = 0; i < config_key_count; i++) {
-		const struct config_key *key = &config_keys[i];
-		union config_value value;
-		int error;
-
-		if (!key->stored || key->type == TYPE_HEADER ||
-		    (key->sections & sections) == 0)
-			continue;
-		error = config_value_parse(key, key->default_text,
-		                           builder->arena, &value, problem);
-		if (error < 0)
-			return error;
-		config_value_store(key, value, structure);
-	}
-	return 0;
-}
-
-/* fail_status wins; with fail_status alone, all else passes. */
-static void derive_pass_status(struct settings *settings,
-                               const struct status_mask *usual)
-{
-	struct status_mask *pass = &settings->pass_status;
-	const struct status_mask *fail = &settings->fail_status;
-	const char *at;
-
-	if (status_mask_empty(pass) && status_mask_empty(fail))
-		*pass = *usual;
-	else if (status_mask_empty(pass))
-		status_mask_parse(pass, ALL_STATUSES, &at);
-	for (size_t i = 0; i < ARRAY_SIZE(pass->bits); i++)
-		pass->bits[i] &= ~fail->bits[i];
-}
-
-/* What everybody starts from, and the statuses that pass where nobody says
- * which. */
-struct foundation {
-	struct config_values values;
-	struct status_mask usual;
-	const struct settings *settings;
-};
-
-static int derive_settings(struct config_builder *builder,
-                           const struct foundation *foundation,
-                           const struct config_values *values,
-                           const struct config_place *place,
-                           const struct settings **ret)
-{
-	struct settings *settings = arena_alloc(builder->arena, 1,
-	                                        sizeof(*settings));
-
-	if (!settings)
-		return -ENOMEM;
-	*settings = values->settings;
-	if (settings->fast_interval_ms == 0)
-		settings->fast_interval_ms = settings->interval_ms;
-	if (settings->down_interval_ms == 0)
-		settings->down_interval_ms = settings->interval_ms;
-	if (*settings->user_agent == '\0')
-		settings->user_agent = "checkerd/" CHECKERD_VERSION;
-	derive_pass_status(settings, &foundation->usual);
-	if (status_mask_empty(&settings->pass_status))
-		config_errors_add(builder->errors, place, "expect_status",
-		                  "no status passes, allowed: at least one that "
-		                  "fail_status leaves");
-	*ret = settings;
-	return 0;
-}
-
-static int lay_foundation(struct config_builder *builder,
-                          struct foundation *foundation)
-{
-	static const char *const no_headers[] = { NULL };
-	struct config_values *values = &foundation->values;
-	int error;
-
-	memset(foundation, 0, sizeof(*foundation));
-	values->settings.headers = no_headers;
-	error = apply_defaults(builder, IN_SETTINGS, values);
-	if (error < 0)
-		return error;
-	foundation->usual = values->settings.pass_status;
-	memset(&values->settings.pass_status, 0,
-	       sizeof(values->settings.pass_status));
-	error = apply_layer(builder, &builder->defaults, values);
-	if (error < 0)
-		return error;
-	return derive_settings(builder, foundation, values,
-	                       &builder->defaults.place,
-	                       &foundation->settings);
-}
-
-static int compare_pools(const void *left, const void *right, void *owner)
-{
-	const struct config_builder *builder = owner;
-	uint32_t a = *(const uint32_t *) left, b = *(const uint32_t *) right;
-	int by_priority = builder->pools[a].values.priority -
-	                  builder->pools[b].values.priority;
-
-	return by_priority != 0 ? by_priority : a < b ? -1 : 1;
-}
-
-static int finish_pool(struct config_builder *builder,
-                       const struct foundation *foundation,
-                       const struct pool_build *from, struct pool_config *pool)
-{
-	pool->name = from->name;
-	pool->upstream = *from->values.upstream != '\0' ? from->values.upstream
-	                                                : from->name;
-	pool->priority = from->values.priority;
-	pool->balance = from->values.balance;
-	pool->panic_percent = from->values.panic_percent;
-	pool->settings = foundation->settings;
-	if (from->layer.count > 0) {
-		int error = derive_settings(builder, foundation, &from->values,
-		                            &from->layer.place, &pool->settings);
-		if (error < 0)
-			return error;
-	}
-	pool->host_count = from->count;
-	pool->hosts = arena_alloc(builder->arena, from->count,
-	                          sizeof(*pool->hosts));
-	if (!pool->hosts)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < from->count; i++) {
-		pool->hosts[i] = from->hosts[i].config;
-		pool->hosts[i].settings = pool->settings;
-	}
-	return 0;
-}
-
-/* In the order of priority, then of the file.  order[i] is the builder's pool
- * behind config->pools[i], place_of[p] the other way round. */
-static int finish_pools(struct config_builder *builder,
-                        const struct foundation *foundation, uint32_t *order,
-                        uint32_t *place_of)
-{
-	struct config *config = builder->config;
-
-	for (uint32_t i = 0; i < builder->pool_count; i++) {
-		struct pool_build *pool = &builder->pools[i];
-		int error;
-
-		pool->values = foundation->values;
-		error = apply_layer(builder, &pool->layer, &pool->values);
-		if (error < 0)
-			return error;
-		order[i] = i;
-	}
-	if (builder->pool_count > 1)
-		qsort_r(order, builder->pool_count, sizeof(*order),
-		        compare_pools, builder);
-	config->pools = arena_alloc(builder->arena, builder->pool_count,
-	                            sizeof(*config->pools));
-	if (!config->pools)
-		return -ENOMEM;
-	config->pool_count = builder->pool_count;
-	config->host_count = builder->host_count;
-	for (uint32_t i = 0; i < builder->pool_count; i++) {
-		int error = finish_pool(builder, foundation,
-		                        &builder->pools[order[i]],
-		                        &config->pools[i]);
-		if (error < 0)
-			return error;
-		place_of[order[i]] = i;
-	}
-	return 0;
-}
-
-static int index_hosts(struct config_builder *builder, struct name_index *index)
-{
-	for (uint32_t p = 0; p < builder->pool_count; p++) {
-		const struct pool_build *pool = &builder->pools[p];
-		size_t pool_size = strlen(pool->name);
-
-		for (uint32_t h = 0; h < pool->count; h++) {
-			const struct host_build *host = &pool->hosts[h];
-			const char *id = host->config.id;
-			uint32_t earlier;
-			int error;
-
-			earlier = name_index_find(index, pool->name, pool_size,
-			                          id, strlen(id));
-			if (earlier != NAME_INDEX_NONE) {
-				const struct config_place *place =
-				        &pool->hosts[earlier].place;
-
-				config_errors_add(
-				        builder->errors, &host->place, "server",
-				        "the pool has a host \"%s\" already, "
-				        "from %s:%u, allowed: one; give the "
-				        "others an id=", id, place->file,
-				        place->line);
-				continue;
-			}
-			error = name_index_add(index, pool->name, pool_size, id,
-			                       strlen(id), h);
-			if (error < 0)
-				return error;
-		}
-	}
-	return 0;
-}
-
-static void refuse_host_section(struct config_builder *builder,
-                                const struct host_section *section,
-                                uint32_t pool_index)
-{
-	const char *meant = NULL, *meant_pool = section->pool;
-	struct nearest nearest;
-
-	if (pool_index == NAME_INDEX_NONE) {
-		nearest_begin(&nearest, section->pool, strlen(section->pool));
-		for (uint32_t i = 0;
-		     i < builder->pool_count && i < NEAREST_HOSTS; i++) {
-			const char *name = builder->pools[i].name;
-
-			if (nearest_offer(&nearest, name, strlen(name)))
-				meant = name;
-		}
-		meant_pool = meant;
-		meant = section->id;
-	} else {
-		const struct pool_build *pool = &builder->pools[pool_index];
-
-		nearest_begin(&nearest, section->id, strlen(section->id));
-		for (uint32_t i = 0; i < pool->count && i < NEAREST_HOSTS; i++) {
-			const char *id = pool->hosts[i].config.id;
-
-			if (nearest_offer(&nearest, id, strlen(id)))
-				meant = id;
-		}
-	}
-	if (meant && meant_pool)
-		config_errors_add(builder->errors, &section->layer.place, NULL,
-		                  "there is no such %s, did you mean "
-		                  "[host %s/%s]?",
-		                  pool_index == NAME_INDEX_NONE ? "pool" : "host",
-		                  meant_pool, meant);
-	else
-		config_errors_add(builder->errors, &section->layer.place, NULL,
-		                  "there is no such %s, allowed: the POOL/ID of "
-		                  "a server in a [pool]",
-		                  pool_index == NAME_INDEX_NONE ? "pool"
-		                                                : "host");
-}
-
-/* Sections of one host that stand apart are one, as those of a pool. */
-static int apply_host_section(struct config_builder *builder,
-                              const struct foundation *foundation,
-                              const struct name_index *hosts,
-                              const uint32_t *place_of,
-                              const struct host_section *section)
-{
-	uint32_t pool_index = find_pool(builder, section->pool), host_index;
-	struct config_values values;
-	struct host_config *host;
-	int error;
-
-	host_index = name_index_find(hosts, section->pool,
-	                             strlen(section->pool), section->id,
-	                             strlen(section->id));
-	if (host_index == NAME_INDEX_NONE) {
-		refuse_host_section(builder, section, pool_index);
-		return 0;
-	}
-	if (section->layer.count == 0)
-		return 0;
-	host = &builder->config->pools[place_of[pool_index]].hosts[host_index];
-	if (host->settings !=
-	    builder->config->pools[place_of[pool_index]].settings) {
-		config_errors_add(builder->errors, &section->layer.place, NULL,
-		                  "a second section for this host, allowed: one");
-		return 0;
-	}
-	values = builder->pools[pool_index].values;
-	error = apply_layer(builder, &section->layer, &values);
-	if (error < 0)
-		return error;
-	return derive_settings(builder, foundation, &values,
-	                       &section->layer.place, &host->settings);
-}
-
-static int finish_hosts(struct config_builder *builder,
-                        const struct foundation *foundation,
-                        const uint32_t *place_of)
-{
-	struct name_index *hosts = name_index_new(builder->host_count);
-	int error = hosts ? index_hosts(builder, hosts) : -ENOMEM;
-
-	for (uint32_t i = 0; error == 0 && i < builder->host_section_count; i++)
-		error = apply_host_section(builder, foundation, hosts, place_of,
-		                           &builder->host_sections[i]);
-	name_index_free(hosts);
-	return error;
-}
-
-int config_builder_finish(struct config_builder *builder, struct config **ret)
-{
-	CLEANUP(free_pointer) uint32_t *order = NULL;
-	CLEANUP(free_pointer) uint32_t *place_of = NULL;
-	struct foundation foundation;
-	int error;
-
-	order = calloc(builder->pool_count + 1, sizeof(*order));
-	place_of = calloc(builder->pool_count + 1, sizeof(*place_of));
-	if (!order || !place_of)
-		return -ENOMEM;
-	error = apply_defaults(builder, IN_CHECKERD, builder->config);
-	for (uint32_t i = 0; error == 0 && i < builder->checkerd.count; i++)
-		config_value_store(builder->checkerd.items[i].key,
-		                   builder->checkerd.items[i].value,
-		                   builder->config);
-	if (error == 0)
-		error = lay_foundation(builder, &foundation);
-	if (error == 0)
-		error = finish_pools(builder, &foundation, order, place_of);
-	if (error == 0)
-		error = finish_hosts(builder, &foundation, place_of);
-	if (error < 0)
-		return error;
-	if (builder->errors->count > 0)
-		return -EINVAL;
-	builder->config->references = 1;
-	builder->config->arena = builder->arena;
-	builder->arena = NULL;
-	*ret = builder->config;
-	return 0;
 }

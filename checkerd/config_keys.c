@@ -63,7 +63,7 @@ const struct config_key config_keys[] = {
 	{ "panic", IN_DEFAULTS | IN_POOL, TYPE_PERCENT, "0%", 0, 100,
 	  OF_POOL(panic_percent),
 	  .text = "share of up hosts below which health is ignored" },
-	{ "server", IN_POOL, TYPE_SERVER, "", 1, CONFIG_SERVER_MAX,
+	{ "server", IN_POOL, TYPE_SERVER, "", 0, CONFIG_SERVER_MAX,
 	  .text = "a host of the pool" },
 
 	/* the request */

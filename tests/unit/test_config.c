@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Sections and keys become a configuration, without a file: one text per
+ * test, "KEY VALUE" lines under "[SECTION]" lines.
+ */
+#include "unit.h"
+
+#include "config_builder.h"
+#include "config_value.h"
+#include "server_line.h"
+#include "util.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct fixture {
+	struct config_errors errors;
+	struct config *config;
+};
+
+static int setup(void **state)
+{
+	*state = calloc(1, sizeof(struct fixture));
+	return *state == NULL;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+
+	config_errors_clear(&fixture->errors);
+	config_unref(fixture->config);
+	free(fixture);
+	return 0;
+}
+
+/* "two" has two addresses, in an order that changes from call to call. */
+static int resolve(void *owner, const char *name, struct address *ret,
+                   const char **ret_problem)
+{
+	static const char *const texts[] = { "10.0.0.9", "10.0.0.8" };
+	unsigned *calls = owner, turn = (*calls)++;
+	size_t length;
+	uint16_t port;
+
+	if (strcmp(name, "one") == 0) {
+		address_parse(&ret[0], "10.0.0.7", &length, &port);
+		return 1;
+	}
+	if (strcmp(name, "two") == 0) {
+		for (unsigned i = 0; i < 3; i++)
+			address_parse(&ret[i], texts[(i + turn) % 2], &length,
+			              &port);
+		return 3;
+	}
+	*ret_problem = "nobody knows it";
+	return -ENOENT;
+}
+
+static int build(struct fixture *fixture, const char *text)
+{
+	struct config_place place = { .file = "test.ini" };
+	struct config_section section = { 0 };
+	struct config_builder *builder;
+	char *copy = strdup(text), *line, *save = NULL;
+	unsigned calls = 0;
+	int result;
+
+	config_errors_clear(&fixture->errors);
+	config_unref(fixture->config);
+	fixture->config = NULL;
+	assert_int_equal(config_builder_new(&builder, &fixture->errors, resolve,
+	                                    &calls), 0);
+	for (line = strtok_r(copy, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		place.line++;
+		if (line[0] == '[') {
+			line[strlen(line) - 1] = '\0';
+			place.section = config_builder_keep(builder, line + 1);
+			result = config_builder_section(builder, &place,
+			                                &section);
+		} else {
+			char *value = line + strcspn(line, " ");
+
+			if (*value != '\0')
+				*value++ = '\0';
+			result = config_builder_set(builder, &section, &place,
+			                            line, value);
+		}
+		assert_int_equal(result, 0);
+	}
+	free(copy);
+	result = config_builder_finish(builder, &fixture->config);
+	config_builder_free(builder);
+	return result;
+}
+
+static const struct pool_config *build_pools(struct fixture *fixture,
+                                             const char *text)
+{
+	if (build(fixture, text) < 0) {
+		config_errors_print(&fixture->errors, stderr);
+		fail();
+	}
+	return fixture->config->pools;
+}
+
+static void assert_error(struct fixture *fixture, const char *text,
+                         const char *expected)
+{
+	assert_int_equal(build(fixture, text), -EINVAL);
+	assert_true(fixture->errors.kept > 0);
+	assert_string_equal(fixture->errors.texts[0], expected);
+	assert_int_equal(fixture->errors.count, 1);
+}
+
+static void defaults(void **state)
+{
+	const struct pool_config *pool =
+	        build_pools(*state, "[pool web]\nserver 10.0.0.1\n");
+	const struct host_config *host = &pool->hosts[0];
+	const struct settings *settings = host->settings;
+	struct fixture *fixture = *state;
+
+	assert_string_equal(fixture->config->segment, "/run/checkerd/health.shm");
+	assert_int_equal(fixture->config->segment_mode, 0644);
+	assert_int_equal(fixture->config->max_concurrent, 1000);
+	assert_string_equal(pool->upstream, "web");
+	assert_int_equal(pool->priority, 0);
+	assert_int_equal(pool->balance, HEALTH_ROUND_ROBIN);
+	assert_int_equal(pool->panic_percent, 0);
+	assert_string_equal(host->id, "10.0.0.1:80");
+	assert_int_equal(host->weight, 1);
+	assert_int_equal(host->max_conns, 0);
+	assert_int_equal(host->max_fails, 1);
+	assert_int_equal(host->fail_timeout_ms, 10000);
+	assert_int_equal(host->admin, HEALTH_AUTO);
+	assert_int_equal(settings->check, CHECK_HTTP);
+	assert_int_equal(settings->http_version, HTTP_1_1);
+	assert_string_equal(settings->method, "GET");
+	assert_string_equal(settings->path, "/");
+	assert_string_equal(settings->http_host, "");
+	assert_null(settings->headers[0]);
+	assert_string_equal(settings->body, "");
+	assert_string_equal(settings->user_agent, "checkerd/" CHECKERD_VERSION);
+	assert_int_equal(settings->port, 0);
+	assert_int_equal(settings->connect_timeout_ms, 1000);
+	assert_int_equal(settings->read_timeout_ms, 2000);
+	assert_int_equal(settings->interval_ms, 2000);
+	assert_int_equal(settings->fast_interval_ms, 2000);
+	assert_int_equal(settings->down_interval_ms, 2000);
+	assert_int_equal(settings->jitter_percent, 10);
+	assert_int_equal(settings->initial, INITIAL_UP);
+	assert_int_equal(settings->rise, 2);
+	assert_int_equal(settings->fall, 3);
+}
+
+static void the_nearest_wins_in_any_order(void **state)
+{
+	const struct pool_config *pool = build_pools(*state,
+	        "[host p/a]\ninterval 500ms\nport 9\n"
+	        "[pool p]\nserver 10.0.0.1 id=a\nserver 10.0.0.2 id=b\n"
+	        "fall 7\nfast_interval 100ms\n"
+	        "[pool q]\nserver 10.0.0.3 id=c\n"
+	        "[defaults]\ninterval 9s\nfall 5\nrise 4\n");
+	const struct settings *a = pool[0].hosts[0].settings;
+	const struct settings *b = pool[0].hosts[1].settings;
+	const struct settings *c = pool[1].hosts[0].settings;
+
+	assert_int_equal(a->interval_ms, 500);
+	assert_int_equal(b->interval_ms, 9000);
+	assert_int_equal(c->interval_ms, 9000);
+	assert_int_equal(a->fast_interval_ms, 100);
+	assert_int_equal(a->down_interval_ms, 500); /* follows its own */
+	assert_int_equal(b->down_interval_ms, 9000);
+	assert_int_equal(c->fast_interval_ms, 9000);
+	assert_int_equal(a->fall, 7);
+	assert_int_equal(c->fall, 5);
+	assert_int_equal(a->rise, 4);
+	assert_int_equal(a->port, 9);
+	assert_int_equal(b->port, 0);
+}
+
+static void equal_settings_are_shared(void **state)
+{
+	const struct pool_config *pool = build_pools(*state,
+	        "[pool p]\nserver 10.0.0.1 id=a\nserver 10.0.0.2 id=b\n"
+	        "server 10.0.0.3 id=c\n"
+	        "[pool q]\nserver 10.0.0.1\n[pool r]\nrise 9\n"
+	        "[host p/b]\nrise 3\n[host p/c]\n");
+
+	assert_ptr_equal(pool[0].hosts[0].settings, pool[0].settings);
+	assert_ptr_not_equal(pool[0].hosts[1].settings, pool[0].settings);
+	assert_ptr_equal(pool[0].hosts[2].settings, pool[0].settings);
+	assert_ptr_equal(pool[1].settings, pool[0].settings);
+	assert_ptr_not_equal(pool[2].settings, pool[0].settings);
+}
+
+static void headers_are_inherited_as_a_whole(void **state)
+{
+	const struct pool_config *pool = build_pools(*state,
+	        "[defaults]\nheader X-A: 1\nheader X-B: 2\n"
+	        "[pool p]\nserver 10.0.0.1 id=a\nserver 10.0.0.2 id=b\n"
+	        "server 10.0.0.3 id=c\n"
+	        "[host p/b]\nheader X-C: 3\n[host p/c]\nheader\n");
+	const char *const *a = pool->hosts[0].settings->headers;
+	const char *const *b = pool->hosts[1].settings->headers;
+
+	assert_string_equal(a[0], "X-A: 1");
+	assert_string_equal(a[1], "X-B: 2");
+	assert_null(a[2]);
+	assert_string_equal(b[0], "X-C: 3");
+	assert_null(b[1]);
+	assert_null(pool->hosts[2].settings->headers[0]);
+}
+
+static void which_status_passes(void **state)
+{
+	static const struct {
+		const char *keys, *passes, *fails;
+	} rows[] = {
+		{ "", "200 204 301 399", "100 199 400 404 500 599" },
+		{ "fail_status 5xx, 403\n", "100 200 404 499", "403 500 599" },
+		{ "expect_status 200\n", "200", "201 301 404 500" },
+		{ "expect_status 200-404\nfail_status 40x\n", "200 399",
+		  "400 404 500" },
+		{ "fail_status 500\nexpect_status\n", "404 501", "500" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct status_mask *mask;
+		char text[200];
+		const char *at;
+
+		snprintf(text, sizeof(text), "[pool p]\n%s", rows[i].keys);
+		mask = &build_pools(*state, text)->settings->pass_status;
+		for (at = rows[i].passes; *at; at += strspn(at + 3, " ") + 3)
+			assert_true(status_mask_test(mask, (unsigned) atoi(at)));
+		for (at = rows[i].fails; *at; at += strspn(at + 3, " ") + 3)
+			assert_false(status_mask_test(mask,
+			                              (unsigned) atoi(at)));
+	}
+	assert_error(*state, "[pool p]\nfail_status xxx\n",
+	             "test.ini:1: [pool p] expect_status: no status passes, "
+	             "allowed: at least one that fail_status leaves");
+}
+
+static void pools_are_sorted_by_priority_then_file(void **state)
+{
+	const struct pool_config *pool = build_pools(*state,
+	        "[pool d]\npriority 2\n[pool c]\n[pool b]\npriority 1\n"
+	        "[pool a]\n[pool d]\nserver 10.0.0.1\n");
+
+	assert_string_equal(pool[0].name, "c");
+	assert_string_equal(pool[1].name, "a");
+	assert_string_equal(pool[2].name, "b");
+	assert_string_equal(pool[3].name, "d");
+	assert_int_equal(pool[3].host_count, 1); /* continued */
+	assert_int_equal(pool[0].host_count, 0);
+}
+
+static void server_parameters_are_read(void **state)
+{
+	const struct host_config *host = build_pools(*state,
+	        "[pool p]\nserver unix:/run/a.sock\t id=a  weight=10 "
+	        "max_conns=5 max_fails=0 fail_timeout=500ms drain\n"
+	        "server [2001:db8::1]:8080 down\n")->hosts;
+
+	assert_string_equal(host[0].id, "a");
+	assert_int_equal(host[0].weight, 10);
+	assert_int_equal(host[0].max_conns, 5);
+	assert_int_equal(host[0].max_fails, 0);
+	assert_int_equal(host[0].fail_timeout_ms, 500);
+	assert_int_equal(host[0].admin, HEALTH_ADMIN_DRAIN);
+	assert_string_equal(host[1].id, "[2001:db8::1]:8080");
+	assert_int_equal(host[1].admin, HEALTH_ADMIN_DOWN);
+}
+
+static void each_address_of_a_name_is_a_host(void **state)
+{
+	const struct pool_config *pool = build_pools(*state,
+	        "[pool p]\nserver one:81 id=solo\nserver two:82\n"
+	        "server two:83 id=pair weight=5\n");
+	static const char *const ids[] = {
+		"solo", "10.0.0.8:82", "10.0.0.9:82", "pair-10.0.0.8:83",
+		"pair-10.0.0.9:83",
+	};
+
+	assert_int_equal(pool->host_count, ARRAY_SIZE(ids));
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
+		assert_string_equal(pool->hosts[i].id, ids[i]);
+	assert_int_equal(address_port(&pool->hosts[0].address), 81);
+	assert_int_equal(pool->hosts[4].weight, 5);
+}
+
+static void mistakes(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} rows[] = {
+		{ "[pool p]\nintervall 2s\n",
+		  "test.ini:2: [pool p] unknown key \"intervall\", did you "
+		  "mean \"interval\"?" },
+		{ "[pool p]\nzzzzzzzzzzz 2s\n",
+		  "test.ini:2: [pool p] unknown key \"zzzzzzzzzzz\", see "
+		  "checkerd.ini(5)" },
+		{ "[pool p]\nsegment /x\n",
+		  "test.ini:2: [pool p] segment: does not belong here, allowed "
+		  "in [checkerd]" },
+		{ "[defaults]\nserver 10.0.0.1\n",
+		  "test.ini:2: [defaults] server: does not belong here, allowed "
+		  "in [pool NAME]" },
+		{ "[host p/a]\npanic 1%\n[pool p]\nserver 10.0.0.1 id=a\n",
+		  "test.ini:2: [host p/a] panic: does not belong here, allowed "
+		  "in [defaults] and [pool NAME]" },
+		{ "[pool p]\ninterval 5ms\n",
+		  "test.ini:2: [pool p] interval: \"5ms\" is out of range, "
+		  "allowed: 10ms to 1d" },
+		{ "[pool p]\ninterval soon\n",
+		  "test.ini:2: [pool p] interval: \"soon\" is no duration, "
+		  "allowed: 10ms to 1d" },
+		{ "[pool p]\ninterval\n",
+		  "test.ini:2: [pool p] interval: \"\" is no duration, "
+		  "allowed: 10ms to 1d" },
+		{ "[pool p]\nrise 0\n",
+		  "test.ini:2: [pool p] rise: \"0\" is out of range, allowed: "
+		  "1 to 65535" },
+		{ "[pool p]\njitter 51%\n",
+		  "test.ini:2: [pool p] jitter: \"51%\" is out of range, "
+		  "allowed: 0% to 50%" },
+		{ "[pool p]\ncheck https\n",
+		  "test.ini:2: [pool p] check: \"https\" is not supported yet, "
+		  "allowed: http, tcp" },
+		{ "[pool p]\ncheck htt\n",
+		  "test.ini:2: [pool p] check: \"htt\" is no choice, allowed: "
+		  "http, tcp" },
+		{ "[pool p]\nkeepalive on\n",
+		  "test.ini:2: [pool p] keepalive: not supported yet, allowed: "
+		  "its default, \"off\"" },
+		{ "[notify]\nexec /bin/true\n",
+		  "test.ini:2: [notify] exec: not supported yet, allowed: its "
+		  "default, \"\"" },
+		{ "[pool p]\nfail_status 6xx\n",
+		  "test.ini:2: [pool p] fail_status: \"6xx\" is no list of "
+		  "statuses, allowed: masks and ranges such as 5xx, 40x, 403, "
+		  "200-399" },
+		{ "[pool p]\npath healthz\n",
+		  "test.ini:2: [pool p] path: \"healthz\" is no request target, "
+		  "allowed: / and printable ASCII without blanks and #, 2048 "
+		  "bytes at most" },
+		{ "[pool p]\nmethod G(T\n",
+		  "test.ini:2: [pool p] method: \"G(T\" is no HTTP token, "
+		  "allowed: letters, digits and !#$%&'*+-.^_`|~, 32 bytes at "
+		  "most" },
+		{ "[pool p]\nuser_agent a\rX-Evil: 1\n",
+		  "test.ini:2: [pool p] user_agent: \"a?X-Evil: 1\" is no text, "
+		  "allowed: UTF-8 without control characters, 255 bytes at "
+		  "most" },
+		{ "[pool p]\nheader X-A: a\rX-Evil: 1\n",
+		  "test.ini:2: [pool p] header: \"X-A: a?X-Evil: 1\" is no "
+		  "header to set, allowed: Name: value, but not Host, Connection, "
+		  "Content-Length or Transfer-Encoding, 2048 bytes at most" },
+		{ "[checkerd]\nsegment_mode 0666\n",
+		  "test.ini:2: [checkerd] segment_mode: \"0666\" is out of "
+		  "range, allowed: 0600 to 0755, written by the owner alone" },
+		{ "[checkerd]\nsegment health.shm\n",
+		  "test.ini:2: [checkerd] segment: \"health.shm\" is no absolute "
+		  "file name, allowed: a name that starts with / and has no "
+		  "control characters, 1024 bytes at most" },
+		{ "[pool p]\nrise 3\nrise 4\n",
+		  "test.ini:3: [pool p] rise: is set already at test.ini:2, "
+		  "allowed: once in a section" },
+		{ "[pool p]\nserver\n",
+		  "test.ini:2: [pool p] server: no address, allowed: IP:PORT, "
+		  "[IPv6]:PORT, NAME:PORT or unix:/PATH" },
+		{ "[pool p]\nserver 10.0.0.256\n",
+		  "test.ini:2: [pool p] server: \"10.0.0.256\" is no address, "
+		  "allowed: IP:PORT, [IPv6]:PORT, NAME:PORT or unix:/PATH" },
+		{ "[pool p]\nserver nowhere:80\n",
+		  "test.ini:2: [pool p] server: \"nowhere\" does not resolve "
+		  "(nobody knows it), allowed: an address or a name that "
+		  "resolves at load" },
+		{ "[pool p]\nserver 10.0.0.1 weight=0\n",
+		  "test.ini:2: [pool p] server: weight=: \"0\" is out of range, "
+		  "allowed: 1 to 65535" },
+		{ "[pool p]\nserver 10.0.0.1 wieght=2\n",
+		  "test.ini:2: [pool p] server: unknown parameter \"wieght\", "
+		  "did you mean weight=? Allowed: id= weight= max_conns= "
+		  "max_fails= fail_timeout= down drain" },
+		{ "[pool p]\nserver 10.0.0.1 backup\n",
+		  "test.ini:2: [pool p] server: \"backup\" is no parameter here, "
+		  "use a pool with a higher priority" },
+		{ "[pool p]\nserver 10.0.0.1 weight\n",
+		  "test.ini:2: [pool p] server: weight has no value, write "
+		  "weight=VALUE" },
+		{ "[pool p]\nserver 10.0.0.1 weight=1 weight=2\n",
+		  "test.ini:2: [pool p] server: weight= is given twice, allowed: "
+		  "once" },
+		{ "[pool p]\nserver 10.0.0.1 down drain\n",
+		  "test.ini:2: [pool p] server: down and drain, allowed: one of "
+		  "them, once" },
+		{ "[pool p]\nserver 10.0.0.1 id=\"a\"\n",
+		  "test.ini:2: [pool p] server: id=: \"\"a\"\" is no word, "
+		  "allowed: printable ASCII without blanks and quotes, 127 bytes "
+		  "at most" },
+		{ "[pool p]\nserver 10.0.0.1\nserver 10.0.0.1:80\n",
+		  "test.ini:3: [pool p] server: the pool has a host "
+		  "\"10.0.0.1:80\" already, from test.ini:2, allowed: one; give "
+		  "the others an id=" },
+		{ "[pool p]\nserver 10.0.0.1 id=app1\n[host p/app2]\nrise 3\n",
+		  "test.ini:3: [host p/app2] there is no such host, did you mean "
+		  "[host p/app1]?" },
+		{ "[pool prim]\nserver 10.0.0.1 id=a\n[host prin/a]\nrise 3\n",
+		  "test.ini:3: [host prin/a] there is no such pool, did you mean "
+		  "[host prim/a]?" },
+		{ "[host nope/a]\nrise 3\n",
+		  "test.ini:1: [host nope/a] there is no such pool, allowed: the "
+		  "POOL/ID of a server in a [pool]" },
+		{ "[host a]\nrise 3\n",
+		  "test.ini:1: [host a] no host is named, allowed: "
+		  "[host POOL/ID]" },
+		{ "[pool p]\nserver 10.0.0.1 id=a\n[host p/a]\nrise 3\n"
+		  "[host p/a]\nfall 3\n",
+		  "test.ini:5: [host p/a] a second section for this host, "
+		  "allowed: one" },
+		{ "[pool a/b]\n",
+		  "test.ini:1: [pool a/b] no name of a pool, allowed: letters, "
+		  "digits and ._-, 63 at most" },
+		{ "[pool]\n",
+		  "test.ini:1: [pool] no name of a pool, allowed: letters, "
+		  "digits and ._-, 63 at most" },
+		{ "[globals]\ninterval 2s\n",
+		  "test.ini:1: [globals] unknown section, allowed: [checkerd], "
+		  "[defaults], [pool NAME], [host POOL/ID], [notify]" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_error(*state, rows[i].text, rows[i].error);
+}
+
+static void headers_that_frame_the_message_are_ours(void **state)
+{
+	static const char *const rows[] = {
+		"Host: a", "content-length: 5", "Transfer-Encoding: chunked",
+		"Connection: close", "X-Empty:", "X-Empty: ", "no colon",
+		"X Y: 1", ": 1", "X-\xc3\xbc: 1",
+	};
+	char text[100];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		snprintf(text, sizeof(text), "[pool p]\nheader %s\n", rows[i]);
+		assert_int_equal(build(*state, text), -EINVAL);
+	}
+}
+
+static void every_error_of_a_run_is_reported(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[40000] = "[pool p]\n";
+
+	assert_int_equal(build(fixture, "[pool p]\nrise 0\nfall 0\n[x]\n"
+	                                "[host q/a]\n"), -EINVAL);
+	assert_int_equal(fixture->errors.count, 4);
+
+	for (unsigned i = 0; i < CONFIG_ERRORS_MAX + 5; i++)
+		strcat(text, "interval 0\n");
+	assert_int_equal(build(fixture, text), -EINVAL);
+	assert_int_equal(fixture->errors.kept, CONFIG_ERRORS_MAX);
+	assert_int_equal(fixture->errors.count, CONFIG_ERRORS_MAX + 5);
+}
+
+static void limits_of_names(void **state)
+{
+	char text[400], name[200];
+
+	memset(name, 'a', sizeof(name));
+	snprintf(text, sizeof(text), "[pool %.63s]\nserver 10.0.0.1 id=%.127s\n",
+	         name, name);
+	assert_int_equal(build(*state, text), 0);
+	snprintf(text, sizeof(text), "[pool %.64s]\n", name);
+	assert_int_equal(build(*state, text), -EINVAL);
+	snprintf(text, sizeof(text), "[pool p]\nserver 10.0.0.1 id=%.128s\n",
+	         name);
+	assert_int_equal(build(*state, text), -EINVAL);
+	snprintf(text, sizeof(text), "[pool p]\nserver two id=%.120s\n", name);
+	assert_int_equal(build(*state, text), -EINVAL);
+}
+
+static void too_many_headers(void **state)
+{
+	char text[4000] = "[pool p]\n";
+
+	for (unsigned i = 0; i < CONFIG_MAX_HEADERS; i++)
+		strcat(text, "header A: b\n");
+	assert_int_equal(build(*state, text), 0);
+	strcat(text, "header A: b\n");
+	assert_int_equal(build(*state, text), -EINVAL);
+}
+
+/* Each default must be a value that the key accepts. */
+static void the_table_is_sound(void **state)
+{
+	struct arena *arena = arena_new();
+	char problem[CONFIG_PROBLEM_SIZE];
+	union config_value value;
+
+	(void) state;
+	for (size_t i = 0; i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		assert_ptr_equal(config_key_find(key->name), key);
+		assert_true(strlen(key->text) > 0);
+		assert_int_equal(config_value_parse(key, key->default_text,
+		                                    arena, &value, problem),
+		                 0);
+		if (key->later)
+			assert_false(key->stored);
+	}
+	arena_free(arena);
+}
+
+static char *printed(const struct config *config)
+{
+	char *text;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	config_print(config, stream);
+	fclose(stream);
+	return text;
+}
+
+/* In the notation of these tests: "KEY = VALUE" loses its sign. */
+static char *rewritten(const char *text)
+{
+	char *copy = strdup(text), *from = copy, *to = copy;
+
+	while (*from != '\0') {
+		char *end = strchr(from, '\n'), *sign = strstr(from, " =");
+
+		*end = '\0';
+		if (from[0] != '[' && sign && sign < end) {
+			char *value = sign + 2 + (sign[2] == ' ');
+
+			*sign = '\0';
+			to += sprintf(to, "%s ", from);
+			memmove(to, value, strlen(value) + 1);
+			to += strlen(to);
+		} else {
+			memmove(to, from, strlen(from) + 1);
+			to += strlen(to);
+		}
+		*to++ = '\n';
+		from = end + 1;
+	}
+	*to = '\0';
+	return copy;
+}
+
+static void print_reads_back_as_the_same(void **state)
+{
+	struct fixture *fixture = *state;
+	char *first, *second, *text;
+
+	build_pools(fixture,
+	            "[checkerd]\nsegment /tmp/x\nsegment_mode 0640\n"
+	            "[defaults]\nheader X-A: ;1\nfail_status 5xx, 403\n"
+	            "jitter 0\n"
+	            "[pool p]\npriority 3\nserver 10.0.0.1 id=a weight=9 down\n"
+	            "server unix:/a\nserver [::1]:5 id=v6 drain\nbody ;x\n"
+	            "interval 1500ms\nbalance hash\npanic 30%\n"
+	            "http_host app.example:81\n"
+	            "[host p/a]\nheader\nbody\nport 99\nmethod HEAD\n"
+	            "expect_status 204\ncheck tcp\ninitial checking\n"
+	            "[host p/v6]\nfast_interval 10ms\nfail_status\n"
+	            "user_agent me; ;you\n"
+	            "[pool q]\n");
+	first = printed(fixture->config);
+	text = rewritten(first);
+	build_pools(fixture, text);
+	second = printed(fixture->config);
+	assert_string_equal(first, second);
+	assert_non_null(strstr(first, "\nbody =;x\n"));
+	free(first);
+	free(second);
+	free(text);
+}
+
+/* Nothing in it may be quadratic: a second is fifty times what it takes. */
+static void many_hosts(void **state)
+{
+	struct fixture *fixture = *state;
+	struct timespec before, after;
+	char *text, *at;
+
+	text = at = malloc(100000 * 100);
+	at += sprintf(at, "[pool primary]\n");
+	for (unsigned i = 0; i < 50000; i++)
+		at += sprintf(at, "server 10.%u.%u.%u:8080\n", i >> 16,
+		              i >> 8 & 255, i & 255);
+	for (unsigned i = 0; i < 50000; i++)
+		at += sprintf(at, "[pool pool-number-%u]\nserver unix:/s\n", i);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	build_pools(fixture, text);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	free(text);
+	assert_int_equal(fixture->config->host_count, 100000);
+	assert_int_equal(fixture->config->pool_count, 50001);
+	assert_true(after.tv_sec - before.tv_sec < 5);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(defaults),
+		TEST(the_nearest_wins_in_any_order),
+		TEST(equal_settings_are_shared),
+		TEST(headers_are_inherited_as_a_whole),
+		TEST(which_status_passes),
+		TEST(pools_are_sorted_by_priority_then_file),
+		TEST(server_parameters_are_read),
+		TEST(each_address_of_a_name_is_a_host),
+		TEST(mistakes),
+		TEST(headers_that_frame_the_message_are_ours),
+		TEST(every_error_of_a_run_is_reported),
+		TEST(limits_of_names),
+		TEST(too_many_headers),
+		TEST(the_table_is_sound),
+		TEST(print_reads_back_as_the_same),
+		TEST(many_hosts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
