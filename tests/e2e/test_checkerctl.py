@@ -20,7 +20,7 @@ import pytest
 
 import health_segment as hs
 
-CHECKERCTL = str(Path(os.environ["BUILD_DIR"]) / "checkerd/checkerctl")
+CHECKERCTL = str(Path(os.environ["CHECKERD_BUILD"]) / "checkerd/checkerctl")
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}
 NOW_US = int(time.time() * 1e6)
 

@@ -90,7 +90,7 @@ def test_the_units_user_is_that_user(unit):
 
 def test_installed_files(tmp_path):
     """Into a root of our own, from the build as it is."""
-    build = os.environ["BUILD_DIR"]
+    build = os.environ["CHECKERD_BUILD"]
     subprocess.run(["cmake", "--install", build], check=True, timeout=120,
                    env={**os.environ, "DESTDIR": str(tmp_path)},
                    stdout=subprocess.DEVNULL)
