@@ -37,6 +37,26 @@ static struct config_values values_of(const struct pool_config *pool,
 	};
 }
 
+bool config_settings_equal(const struct settings *a, const struct settings *b)
+{
+	const struct config_values of_a = { .settings = *a };
+	const struct config_values of_b = { .settings = *b };
+
+	for (size_t i = 0; a != b && i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if (key->stored && (key->sections & IN_HOST) &&
+		    !config_value_equal(key, &of_a, &of_b))
+			return false;
+	}
+	return true;
+}
+
+const char *config_check_name(enum check_kind kind)
+{
+	return config_key_find("check")->choices[kind];
+}
+
 static void print_keys(enum config_sections section, const void *structure,
                        const void *inherited, FILE *stream)
 {

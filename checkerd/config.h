@@ -99,6 +99,10 @@ struct config {
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config); /* accepts NULL */
 
+bool config_settings_equal(const struct settings *a, const struct settings *b);
+
+const char *config_check_name(enum check_kind kind);
+
 /* Everything resolved, as a file that reads back as the same. */
 void config_print(const struct config *config, FILE *stream);
 

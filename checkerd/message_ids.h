@@ -3,22 +3,23 @@
  * What a journal record is about, for log_fields().  etc/checkerd.catalog has
  * a text for each of them; a lint holds the two together.
  *
- * The catalog's texts use these fields, named as the environment of an exec
- * is: CHECKERD_SEQ, CHECKERD_EVENT, CHECKERD_UPSTREAM, CHECKERD_POOL,
- * CHECKERD_HOST, CHECKERD_ADDRESS, CHECKERD_FROM, CHECKERD_TO,
- * CHECKERD_OUTCOME, CHECKERD_HTTP_STATUS, CHECKERD_FAILCOUNT and
- * CHECKERD_REASON, with a record about a host; no others.
+ * Fields are named as the environment of an exec is.
  */
 #ifndef CHECKERD_MESSAGE_IDS_H
 #define CHECKERD_MESSAGE_IDS_H
 
-/* about a host, with the fields above */
+/* Events, with CHECKERD_SEQ, _EVENT, _UPSTREAM, _POOL, _HOST, _ADDRESS, _FROM,
+ * _TO, _OUTCOME, _HTTP_STATUS and _FAILCOUNT. */
 #define MESSAGE_HOST_UP         "49f07298aa8a4a66b222ce3d48cb9302"
 #define MESSAGE_HOST_DOWN       "09325d271f834c80aff52c58dbef224d"
 #define MESSAGE_HOST_DRAIN      "7a0497dea9d04da2943d1f3620bbcc00"
+#define MESSAGE_PANIC_ON        "7f5d4f0c6b0c4d2f8e8f0e8d3b6a9c11"
+#define MESSAGE_PANIC_OFF       "c3a1e2b64f2e4e1b9b9d5a7f2d1e8c42"
+
+/* Probes that counted for nothing, with their number in CHECKERD_COUNT. */
 #define MESSAGE_INCONCLUSIVE    "44a25b3aab224a9caf45eb69c9c9da92"
 
-/* about checkerd itself */
+/* checkerd itself; no fields. */
 #define MESSAGE_STARTED         "2eca51fb8be04c1184a6e0e5858391c2"
 #define MESSAGE_STOPPED         "21a38a87013a4e369d91100f38b66309"
 #define MESSAGE_CONFIG_RELOADED "8b92182b25d94f35a7dd450df061acda"

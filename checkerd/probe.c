@@ -23,6 +23,7 @@
 #include "probe_private.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +33,7 @@
 
 struct prober {
 	struct curl_loop *loop;
+	CURLU *url; /* CONSTANT_URL, parsed once */
 	struct probe *in_flight;
 	struct probe *idle; /* last used first: its memory is warm */
 };
@@ -67,6 +69,7 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
                                     struct curl_sockaddr *target)
 {
 	static const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	static const int off = 0;
 	struct probe *probe = userdata;
 	const struct address *address = &probe->address;
 	int fd;
@@ -80,6 +83,10 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 	}
 	if (address->any.sa_family != AF_UNIX)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	/* the request acknowledges the backend's half of the handshake, and
+	 * wakes it once */
+	if (address->any.sa_family != AF_UNIX && probe->check->speaks_first)
+		setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
 	target->family = address->any.sa_family;
 	target->addrlen = address->length;
 	/* libcurl has room for any address behind what it declares */
@@ -226,11 +233,15 @@ static CURLcode set_constant_options(struct probe *probe)
 		if (checks[i]->init != NULL)
 			code = checks[i]->init(probe);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_URL, CONSTANT_URL);
+		code = curl_easy_setopt(easy, CURLOPT_CURLU, 
+		                        probe->prober->url);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
-	if (code == CURLE_OK) /* else the environment is searched each time */
+	/* else the environment is searched each time */
+	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	return code;
 }
 
@@ -371,6 +382,13 @@ int prober_new(struct prober **ret, struct curl_loop *loop)
 	if (prober == NULL)
 		return -ENOMEM;
 	prober->loop = loop;
+	prober->url = curl_url();
+	if (prober->url == NULL ||
+	    curl_url_set(prober->url, CURLUPART_URL, CONSTANT_URL, 0) !=
+	            CURLUE_OK) {
+		prober_free(prober);
+		return -ENOMEM;
+	}
 	*ret = prober;
 	return 0;
 }
@@ -387,5 +405,6 @@ void prober_free(struct prober *prober)
 		prober->idle = probe->next;
 		probe_free(probe);
 	}
+	curl_url_cleanup(prober->url);
 	free(prober);
 }

@@ -37,60 +37,85 @@ static bool has_header(const struct settings *settings, const char *name)
 	return false;
 }
 
-/* As libcurl wants them, in one block that the probe keeps: the list, then
- * the text of the Host field. */
+/* What is sent, or kept from being sent, unless the settings have a field of
+ * that name.  libcurl formats what it adds itself twice, and byte by byte. */
+static const struct default_header {
+	const char *name;
+	const char *text; /* "Name:" keeps libcurl from adding it */
+	bool with_body; /* only then */
+} default_headers[] = {
+	{ "Connection", "Connection: close", false },
+	{ "Accept", "Accept:", false },
+	/* libcurl would wait for leave to send a long body, */
+	{ "Expect", "Expect:", true },
+	/* and call any a form */
+	{ "Content-Type", "Content-Type:", true },
+};
+
+/* The text of Host and User-Agent, into a buffer that is known to fit. */
+static char *add_text(struct curl_slist **node, char *text, const char *name,
+                      const char *value)
+{
+	(*node)->data = text;
+	(*node)++;
+	return stpcpy(stpcpy(stpcpy(text, name), ": "), value) + 1;
+}
+
+/* One block that the probe keeps: the list, then the text of what is made
+ * here. */
+static struct curl_slist *make_room(struct probe *probe, size_t size)
+{
+	if (size > probe->http.headers_size) {
+		free(probe->http.headers);
+		probe->http.headers_size = 0;
+		probe->http.headers = malloc(size);
+		if (probe->http.headers == NULL)
+			return NULL;
+		probe->http.headers_size = size;
+	}
+	return probe->http.headers;
+}
+
 static CURLcode set_headers(struct probe *probe, bool with_body)
 {
 	const struct settings *settings = probe->settings;
 	char address[ADDRESS_TEXT_SIZE];
 	const char *host = settings->http_host;
-	const char *const *header;
-	struct curl_slist *node;
-	size_t count = 0, size, host_size;
+	struct curl_slist *first, *node;
+	size_t count = 0, i;
 	char *text;
 
 	if (host[0] == '\0')
 		host = probe->address.any.sa_family == AF_UNIX
 		               ? "localhost"
 		               : address_text(&probe->address, address);
-	host_size = sizeof("Host: ") + strlen(host);
 	while (settings->headers[count] != NULL)
 		count++;
-	count += 3;
-	size = count * sizeof(*node) + host_size;
-	if (size > probe->http.headers_size) {
-		free(probe->http.headers);
-		probe->http.headers_size = 0;
-		probe->http.headers = malloc(size);
-		if (probe->http.headers == NULL)
-			return CURLE_OUT_OF_MEMORY;
-		probe->http.headers_size = size;
+	count += ARRAY_SIZE(default_headers) + 2;
+	first = make_room(probe, count * sizeof(*node) + strlen(host) +
+	                                 strlen(settings->user_agent) +
+	                                 sizeof("Host: " "User-Agent: ") + 1);
+	if (first == NULL)
+		return CURLE_OUT_OF_MEMORY;
+	node = first;
+	text = (char *) (first + count);
+	if (!has_header(settings, "Host"))
+		text = add_text(&node, text, "Host", host);
+	if (settings->user_agent[0] != '\0' &&
+	    !has_header(settings, "User-Agent"))
+		add_text(&node, text, "User-Agent", settings->user_agent);
+	for (i = 0; settings->headers[i] != NULL; i++)
+		(node++)->data = (char *) settings->headers[i];
+	for (i = 0; i < ARRAY_SIZE(default_headers); i++) {
+		if (default_headers[i].with_body && !with_body)
+			continue;
+		if (!has_header(settings, default_headers[i].name))
+			(node++)->data = (char *) default_headers[i].text;
 	}
-	node = probe->http.headers;
-	text = (char *) (node + count);
-
-#define ADD(header_text)                                                       \
-	(node->data = (char *) (header_text), node->next = node + 1, node++)
-	if (!has_header(settings, "Host")) {
-		snprintf(text, host_size, "Host: %s", host);
-		ADD(text);
-	}
-	for (header = settings->headers; *header != NULL; header++)
-		ADD(*header);
-	if (with_body) {
-		/* libcurl would wait for leave to send a long one, and call
-		 * any body a form */
-		ADD("Expect:");
-		if (!has_header(settings, "Content-Type"))
-			ADD("Content-Type:");
-	}
-#undef ADD
-	if (node == probe->http.headers)
-		return curl_easy_setopt(probe->transfer.easy,
-		                        CURLOPT_HTTPHEADER, NULL);
-	node[-1].next = NULL;
-	return curl_easy_setopt(probe->transfer.easy, CURLOPT_HTTPHEADER,
-	                        probe->http.headers);
+	for (i = 0; first + i + 1 < node; i++)
+		first[i].next = &first[i + 1];
+	first[i].next = NULL;
+	return curl_easy_setopt(probe->transfer.easy, CURLOPT_HTTPHEADER, first);
 }
 
 static bool method_wants_body(const char *method)
@@ -146,9 +171,6 @@ static CURLcode prepare(struct probe *probe)
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET,
 		                        settings->path);
-	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_USERAGENT,
-		                        settings->user_agent);
 	if (code == CURLE_OK)
 		code = set_headers(probe, with_body);
 	return code;
@@ -285,4 +307,9 @@ static CURLcode init(struct probe *probe)
 	return curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
 }
 
-const struct check check_http = { init, prepare, judge };
+const struct check check_http = {
+	.init = init,
+	.prepare = prepare,
+	.judge = judge,
+	.speaks_first = true,
+};

@@ -54,6 +54,7 @@ struct check {
 	 * that means the same for all kinds. */
 	bool (*judge)(const struct probe *probe, CURLcode code,
 	              struct probe_result *result);
+	bool speaks_first; /* sends a request once it is connected */
 };
 
 extern const struct check check_http;

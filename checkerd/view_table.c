@@ -146,12 +146,14 @@ void view_segment(FILE *out, const struct terminal *terminal,
 	char line[SEGMENT_READER_ERROR_SIZE], age[TIME_TEXT_SIZE];
 	bool known = segment->heartbeat_age_us != SNAPSHOT_AGE_UNKNOWN;
 
+	/* The path comes last: it is what may be cut. */
 	snprintf(line, sizeof(line),
-		 "%s: generation %" PRIu64 ", heartbeat %s%s, writer %" PRIu64,
-		 segment->path, segment->generation,
+		 "generation %" PRIu64 ", heartbeat %s%s, writer %" PRIu64
+		 ", %s",
+		 segment->generation,
 		 known ? time_text_latency(segment->heartbeat_age_us, age)
 		       : "of another boot",
-		 known ? " ago" : "", segment->writer_pid);
+		 known ? " ago" : "", segment->writer_pid, segment->path);
 	if (terminal->tty)
 		terminal_cut(line, sizeof(line), terminal->columns);
 	fprintf(out, "%s\n", line);

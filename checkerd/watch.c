@@ -102,7 +102,7 @@ static void show_on_screen(const char *frame)
 	fputs("\033[H", stdout);
 	for (; *frame != '\0'; frame++) {
 		if (*frame == '\n')
-			fputs("\033[K\r", stdout);
+			fputs("\033[K", stdout);
 		fputc(*frame, stdout);
 	}
 	fputs("\033[J", stdout);

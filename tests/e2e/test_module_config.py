@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The directive: where it may stand, what it covers, and what is refused."""
+
+import pytest
+
+from backends import Backends
+from nginx import Crowd, Nginx
+from segment import Segment
+
+SERVER = "server 127.0.0.1:9;"
+
+
+@pytest.mark.parametrize("http, says", [
+    ("upstream_health_shm a b;", 'parameter "b" is a second file'),
+    ("upstream_health_shm a off;", 'parameter "off" must stand alone'),
+    ("upstream_health_shm stale=;", 'empty value in parameter "stale="'),
+    ("upstream_health_shm stale=x;", "must be a time from 1s to 1d"),
+    ("upstream_health_shm stale=500ms;", "must be a time from 1s to 1d"),
+    ("upstream_health_shm stale=2d;", "must be a time from 1s to 1d"),
+    ("upstream_health_shm stale=1s stale=2s;", '"stale=2s" is duplicate'),
+    ("upstream_health_shm upstream=x;", 'is allowed in "upstream" only'),
+    ("upstream_health_shm wieght=3;", 'parameter "wieght=3" is unknown'),
+    ('upstream_health_shm "";', 'empty value in parameter ""'),
+    ("upstream_health_shm; upstream_health_shm;",
+     '"upstream_health_shm" directive is duplicate'),
+    ("upstream web { upstream_health_shm; upstream_health_shm off; %s }"
+     % SERVER, '"upstream_health_shm" directive is duplicate'),
+    ("upstream web { upstream_health_shm upstream=a upstream=b; %s }"
+     % SERVER, '"upstream=b" is duplicate'),
+    ("upstream web { upstream_health_shm key=$uri; %s }" % SERVER,
+     '"key=$uri" is for upstreams without servers, which are not supported'),
+    ("upstream web { upstream_health_shm; }", "no servers"),
+    ("server { upstream_health_shm; }", "is not allowed here"),
+])
+def test_refused(folder, http, says):
+    status, output = Nginx(folder, http + " server { listen 127.0.0.1:@PORT@; }"
+                           ).test()
+    assert status == 1
+    assert says in output
+
+
+@pytest.mark.parametrize("http", [
+    "upstream_health_shm;",
+    "upstream_health_shm off;",
+    "upstream_health_shm run/health.shm stale=1d;",
+    "upstream web { %s keepalive 2; upstream_health_shm stale=1500ms; "
+    "least_conn; }" % SERVER,
+    "upstream web { %s upstream_health_shm a upstream=b; } "
+    "upstream more { %s upstream_health_shm a upstream=b stale=1m; }"
+    % (SERVER, SERVER),
+])
+def test_accepted(folder, http):
+    status, output = Nginx(folder, http + " server { listen 127.0.0.1:@PORT@; }"
+                           ).test()
+    assert status == 0, output
+
+
+def test_levels(folder):
+    """http covers all, upstream overrides, off excludes, upstream= renames."""
+    with Backends(2) as backends, \
+            Segment(folder / "one.shm") as one, \
+            Segment(folder / "two.shm") as two:
+        one.pools({("p1", "inherits"): backends, ("p2", "excluded"): backends,
+                   ("p3", "other"): backends})
+        two.pools({("p1", "renamed"): backends})
+        for host in ("p1", "p2"):
+            one.set(f"{host}/a", "down")
+        two.set("p1/b", "down")
+        upstreams = {
+            "inherits": "",
+            "excluded": "upstream_health_shm off;",
+            "alias": "upstream_health_shm upstream=inherits;",
+            "own": f"upstream_health_shm {folder}/two.shm upstream=renamed;",
+            "other": "",
+        }
+        expected = {"inherits": [0, 1], "excluded": [1, 1], "alias": [0, 1],
+                    "own": [1, 0], "other": [1, 1]}
+        http = f"upstream_health_shm {folder}/one.shm;\n" + "\n".join(
+            f"upstream {name} {{ {directive} {backends.servers()} }}"
+            for name, directive in upstreams.items())
+        locations = "\n".join(
+            f"location /{name}/ {{ proxy_pass http://{name}; }}"
+            for name in upstreams)
+        with Nginx(folder, f"""{http}
+                server {{ listen 127.0.0.1:@PORT@ reuseport;
+                    {locations}
+                    location /implicit/ {{
+                        proxy_pass http://{backends[0].address};
+                    }}
+                }}""") as nginx, Crowd(nginx) as crowd:
+            for name, reached in expected.items():
+                backends.reset()
+                assert crowd.get(40, f"/{name}/") == {200: 40}
+                assert [int(n > 0) for n in backends.counts()] == reached, name
+            assert crowd.get(8, "/implicit/") == {200: 8}

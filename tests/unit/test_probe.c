@@ -422,23 +422,29 @@ static void test_requests(void **state)
 {
 	static const char *const headers[] = { "X-One: 1", "Content-Type: a/b",
 		                               NULL };
-	static const char *const host_header[] = { "host: from.header", NULL };
+	static const char *const own_headers[] = { "host: from.header",
+		                                   "connection: keep-alive",
+		                                   "user-agent: mine",
+		                                   "accept: a/b", NULL };
 	struct settings settings = some_settings();
 
 	expect_request(*state, "127.0.0.1", &settings,
 	               "GET / HTTP/1.1\r\nHost: %s\r\n"
-	               "User-Agent: checkerd/test\r\nAccept: */*\r\n\r\n",
+	               "User-Agent: checkerd/test\r\n"
+	               "Connection: close\r\n\r\n",
 	               true);
 	settings.path = "/a/../b?c=d%20e";
 	expect_request(*state, "[::1]", &settings,
 	               "GET /a/../b?c=d%%20e HTTP/1.1\r\nHost: %s\r\n"
-	               "User-Agent: checkerd/test\r\nAccept: */*\r\n\r\n",
+	               "User-Agent: checkerd/test\r\n"
+	               "Connection: close\r\n\r\n",
 	               true);
 	settings.path = "/";
 	settings.http_version = HTTP_1_0;
+	settings.user_agent = "";
 	expect_request(*state, UNIX_PATH, &settings,
 	               "GET / HTTP/1.0\r\nHost: localhost\r\n"
-	               "User-Agent: checkerd/test\r\nAccept: */*\r\n\r\n",
+	               "Connection: close\r\n\r\n",
 	               false);
 	settings.http_version = HTTP_1_1;
 	settings.method = "POST";
@@ -446,9 +452,9 @@ static void test_requests(void **state)
 	settings.http_host = "example.org";
 	settings.headers = headers;
 	expect_request(*state, "127.0.0.1", &settings,
-	               "POST / HTTP/1.1\r\nHost: example.org\r\n"
-	               "User-Agent: checkerd/test\r\nAccept: */*\r\nX-One: 1\r\n"
-	               "Content-Type: a/b\r\nContent-Length: 2\r\n\r\n{}",
+	               "POST / HTTP/1.1\r\nHost: example.org\r\nX-One: 1\r\n"
+	               "Content-Type: a/b\r\nConnection: close\r\n"
+	               "Content-Length: 2\r\n\r\n{}",
 	               false);
 	settings.method = "PUT";
 	settings.body = "";
@@ -456,20 +462,21 @@ static void test_requests(void **state)
 	settings.user_agent = "other";
 	expect_request(*state, "127.0.0.1", &settings,
 	               "PUT / HTTP/1.1\r\nHost: example.org\r\n"
-	               "User-Agent: other\r\nAccept: */*\r\n"
+	               "User-Agent: other\r\nConnection: close\r\n"
 	               "Content-Length: 0\r\n\r\n",
 	               false);
 	settings.method = "HEAD";
-	settings.headers = host_header;
+	settings.headers = own_headers;
 	expect_request(*state, "127.0.0.1", &settings,
 	               "HEAD / HTTP/1.1\r\nHost: from.header\r\n"
-	               "User-Agent: other\r\nAccept: */*\r\n\r\n",
+	               "connection: keep-alive\r\nuser-agent: mine\r\n"
+	               "accept: a/b\r\n\r\n",
 	               false);
 	settings.method = "OPTIONS";
 	settings.headers = no_headers;
 	expect_request(*state, "127.0.0.1", &settings,
 	               "OPTIONS / HTTP/1.1\r\nHost: example.org\r\n"
-	               "User-Agent: other\r\nAccept: */*\r\n\r\n",
+	               "User-Agent: other\r\nConnection: close\r\n\r\n",
 	               false);
 }
 

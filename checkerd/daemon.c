@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Start, signals, reload, the beat, and what systemd is told.  What checkerd
+ * is for happens in rounds.c.
+ */
+#include "daemon.h"
+
+#include "config.h"
+#include "config_file.h"
+#include "config_loader.h"
+#include "log.h"
+#include "message_ids.h"
+#include "rounds.h"
+#include "segment_writer.h"
+#include "util.h"
+
+#include "lag.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#define BEAT_US          LAG_WAKE_US
+#define BEAT_ACCURACY_US UINT64_C(10000)
+
+/* systemd is told at most this often how things stand */
+#define STATUS_BEATS 10
+
+struct daemon {
+	const char *path;
+	char *segment; /* as at the start: a reload cannot move it */
+	sd_event *event;
+	sd_event_source *beat;
+	struct segment_writer *writer;
+	struct rounds *rounds;
+	struct config_loader *loader;
+	unsigned beats;
+	struct rounds_summary told;
+};
+
+static void say_errors(const struct config_errors *errors)
+{
+	for (size_t i = 0; i < errors->kept; i++)
+		log_error("%s", errors->texts[i]);
+	if (errors->count > errors->kept)
+		log_error("and %zu more", errors->count - errors->kept);
+}
+
+/* --- systemd ------------------------------------------------------------------ */
+
+static void tell_status(struct daemon *daemon, const char *also)
+{
+	struct rounds_summary now = rounds_summarize(daemon->rounds);
+
+	if (!*also && memcmp(&now, &daemon->told, sizeof(now)) == 0)
+		return;
+	daemon->told = now;
+	sd_notifyf(0,
+	           "%sSTATUS=%" PRIu32 " of %" PRIu32
+	           " hosts take traffic, generation %" PRIu64,
+	           also, now.up, now.hosts, now.generation);
+}
+
+static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	uint64_t now_us;
+
+	(void) due_us;
+	rounds_beat(daemon->rounds);
+	if (++daemon->beats % STATUS_BEATS == 0)
+		tell_status(daemon, "");
+	sd_event_now(daemon->event, CLOCK_MONOTONIC, &now_us);
+	return sd_event_source_set_time(source, now_us + BEAT_US);
+}
+
+/* --- signals ------------------------------------------------------------------- */
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
+                   void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	(void) source;
+	(void) info;
+	return sd_event_exit(daemon->event, 0);
+}
+
+static int on_reload(sd_event_source *source,
+                     const struct signalfd_siginfo *info, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	int r;
+
+	(void) source;
+	(void) info;
+	sd_notify(0, "RELOADING=1");
+	r = config_loader_start(daemon->loader);
+	if (r < 0) {
+		log_error("cannot reload: %s", strerror(-r));
+		sd_notify(0, "READY=1");
+	}
+	return 0;
+}
+
+static void on_loaded(void *owner, struct config *config,
+                      const struct config_errors *errors)
+{
+	struct daemon *daemon = owner;
+	int r = -EINVAL;
+
+	say_errors(errors);
+	if (config && strcmp(config->segment, daemon->segment) != 0)
+		log_warning("%s: segment = %s takes effect at the next start",
+		            daemon->path, config->segment);
+	if (config) {
+		r = rounds_install(daemon->rounds, config);
+		if (r < 0)
+			log_error("cannot put the configuration in force: %s",
+			          strerror(-r));
+	}
+	if (r < 0)
+		log_fields(LOG_ERR, MESSAGE_CONFIG_REFUSED, NULL, 0,
+		           "%s refused, the running configuration stays",
+		           daemon->path);
+	else
+		log_fields(LOG_NOTICE, MESSAGE_CONFIG_RELOADED, NULL, 0,
+		           "%s reloaded: %" PRIu32 " hosts in %" PRIu32
+		           " pools",
+		           daemon->path, config->host_count,
+		           config->pool_count);
+	config_unref(config);
+	tell_status(daemon, "READY=1\n");
+}
+
+/* --- life ---------------------------------------------------------------------- */
+
+/* Each probe in flight is a descriptor; the default soft limit is made for
+ * select(), which nothing here uses. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int open_segment(struct daemon *daemon, const struct config *config)
+{
+	pid_t holder;
+	int r = segment_writer_new(&daemon->writer, config->segment,
+	                           config->segment_mode, &holder);
+
+	if (r == -EBUSY)
+		log_error("segment %s is held by another checkerd, pid %ld",
+		          config->segment, (long) holder);
+	else if (r < 0)
+		log_error("segment %s: %s", config->segment, strerror(-r));
+	else if (segment_writer_rejected(daemon->writer))
+		log_warning("segment %s cannot be adopted: %s; a new one "
+		            "takes its place",
+		            config->segment,
+		            segment_writer_rejected(daemon->writer));
+	return r;
+}
+
+static int open_loop(struct daemon *daemon)
+{
+	static const int stops[] = { SIGTERM, SIGINT };
+	uint64_t now_us;
+	int r;
+
+	r = sd_event_default(&daemon->event);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(stops); i++)
+		r = sd_event_add_signal(daemon->event, NULL,
+		                        stops[i] | SD_EVENT_SIGNAL_PROCMASK,
+		                        on_stop, daemon);
+	if (r >= 0)
+		r = sd_event_add_signal(daemon->event, NULL,
+		                        SIGHUP | SD_EVENT_SIGNAL_PROCMASK,
+		                        on_reload, daemon);
+	if (r >= 0)
+		r = sd_event_now(daemon->event, CLOCK_MONOTONIC, &now_us);
+	if (r >= 0)
+		r = sd_event_add_time(daemon->event, &daemon->beat,
+		                      CLOCK_MONOTONIC, now_us + BEAT_US,
+		                      BEAT_ACCURACY_US, on_beat, daemon);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(daemon->beat, SD_EVENT_ON);
+	if (r >= 0)
+		r = sd_event_set_watchdog(daemon->event, true);
+	if (r < 0)
+		log_error("cannot set up the event loop: %s", strerror(-r));
+	return r;
+}
+
+static int start(struct daemon *daemon, struct config *config)
+{
+	static const char *const fates[] = {
+		[SEGMENT_CREATED] = "a new segment",
+		[SEGMENT_ADOPTED] = "the segment of the process before",
+		[SEGMENT_REPLACED] = "a new segment with the states of the "
+		                     "one before",
+	};
+	int r;
+
+	daemon->segment = strdup(config->segment);
+	if (!daemon->segment)
+		return -ENOMEM;
+	r = open_segment(daemon, config);
+	if (r >= 0)
+		r = open_loop(daemon);
+	if (r < 0)
+		return r;
+	r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
+	if (r >= 0)
+		r = config_loader_new(&daemon->loader, daemon->event,
+		                      daemon->path, on_loaded, daemon);
+	if (r >= 0)
+		r = rounds_install(daemon->rounds, config);
+	if (r < 0) {
+		log_error("cannot start with segment %s: %s", config->segment,
+		          strerror(-r));
+		return r;
+	}
+	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
+	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
+	           " hosts in %" PRIu32 " pools, with %s",
+	           config->host_count, config->pool_count, fates[r]);
+	tell_status(daemon, "READY=1\n");
+	return 0;
+}
+
+static void stop(struct daemon *daemon)
+{
+	config_loader_free(daemon->loader);
+	rounds_free(daemon->rounds);
+	segment_writer_free(daemon->writer);
+	sd_event_source_unref(daemon->beat);
+	sd_event_unref(daemon->event);
+	free(daemon->segment);
+}
+
+int daemon_run(const char *path)
+{
+	struct daemon daemon = { .path = path };
+	struct config_errors errors = { 0 };
+	struct config *config = NULL;
+	int r;
+
+	log_open();
+	raise_descriptor_limit();
+	r = config_load(path, config_resolve_system, NULL, &errors, &config);
+	say_errors(&errors);
+	config_errors_clear(&errors);
+	if (r >= 0)
+		r = start(&daemon, config);
+	config_unref(config);
+	if (r >= 0)
+		r = sd_event_loop(daemon.event);
+	if (r >= 0)
+		log_fields(LOG_NOTICE, MESSAGE_STOPPED, NULL, 0,
+		           "stopped; the segment stays for the next start");
+	sd_notify(0, "STOPPING=1");
+	stop(&daemon);
+	return r;
+}

@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Holds every #include in checkerd/ to the layers.
+
+    0 contract -> 1 leaves -> 2 domain -> 3 the loop -> 4 mechanisms
+      -> 5 wiring -> 6 entry
+
+A file includes lower layers only. Leaves and the domain may include their
+siblings; a mechanism includes none but the files of its own noun (probe_http.c
+and probe.h). checkerctl stands beside the daemon, on contract and leaves.
+A file that is in no layer yet is an error: decide where it belongs.
+"""
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CONTRACT, LEAF, DOMAIN, LOOP, MECHANISM, WIRING, ENTRY = range(7)
+TOOL = "checkerctl"
+
+LAYERS = {
+    LEAF: """address arena clock log message_ids name_index nearest parse
+        status_mask utf8 util
+        segment_reader terminal time_text""",
+    DOMAIN: """config config_builder config_errors config_keys config_value
+        fleet lag schedule server_line topology transition verdict""",
+    LOOP: "curl_loop",
+    MECHANISM: """config_file config_loader probe probe_http probe_private
+        probe_tcp segment_writer""",
+    WIRING: "daemon once rounds",
+    ENTRY: "main",
+    TOOL: """cell checkerctl event_reader events explanation selection snapshot
+        view view_host view_json view_table watch""",
+}
+LAYER_OF = {noun: layer for layer, nouns in LAYERS.items()
+            for noun in nouns.split()}
+
+# Header -> where it may be included: nouns, or everything from a layer on.
+# What is not named here is free.
+FOREIGN = {
+    r"curl/.*": {"curl_loop", "probe", "probe_http", "probe_private",
+                 "probe_tcp"},
+    r"ini\.h": {"config_file"},
+    r"jansson\.h": {"view_json"},
+    r"microhttpd\.h": set(),
+    r"systemd/sd-journal\.h": {"log"},
+    r"systemd/sd-daemon\.h": {"daemon", "main"},
+    r"systemd/sd-event\.h": LOOP,
+    r"ngx_.*": set(),
+    r"pthread\.h": {"config_loader"},
+}
+# The domain is pure: no clock, no log, nothing to wait for.
+IMPURE = re.compile(r"clock\.h|log\.h|time\.h|sys/(time|epoll|mman|stat)\.h|"
+                    r"fcntl\.h|poll\.h|signal\.h")
+
+
+def family(noun):
+    return noun.split("_")[0]
+
+
+def own_problem(noun, included):
+    """What is wrong with including a file of ours, or None."""
+    if included not in LAYER_OF:
+        return "which is in no layer"
+    mine, other = LAYER_OF[noun], LAYER_OF[included]
+    if TOOL in (mine, other):
+        if mine == other or mine == TOOL and other == LEAF:
+            return None
+        return "across the border between checkerctl and the daemon"
+    if other > mine:
+        return "which is in a higher layer"
+    if mine == other == MECHANISM and family(noun) != family(included):
+        return "which is another mechanism"
+    return None
+
+
+def foreign_problem(noun, header):
+    for pattern, allowed in FOREIGN.items():
+        if not re.fullmatch(pattern, header):
+            continue
+        if isinstance(allowed, set):
+            if noun not in allowed:
+                names = ", ".join(sorted(allowed)) or "no file of checkerd/"
+                return f"which only {names} may"
+        elif LAYER_OF[noun] == TOOL or LAYER_OF[noun] < allowed:
+            return "which lower layers do without"
+    return None
+
+
+def problems(path):
+    noun = path.stem
+    if noun not in LAYER_OF:
+        yield f"{path}: in no layer: add it to LAYERS in tests/lint/layers.py"
+        return
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        match = re.match(r'\s*#\s*include\s*(["<])([^">]+)', line)
+        if not match:
+            continue
+        quote, header = match.groups()
+        problem = None
+        if LAYER_OF[noun] == DOMAIN and IMPURE.fullmatch(header):
+            problem = "in the pure domain"
+        elif quote == "<":
+            problem = foreign_problem(noun, header)
+        elif header.startswith("../"):
+            if header != "../include/health_shm.h":
+                problem = "which is no part of the contract"
+        else:
+            problem = own_problem(noun, Path(header).stem)
+        if problem:
+            yield f"{path}:{number}: includes {header}, {problem}"
+
+
+def main():
+    files = sorted((ROOT / "checkerd").glob("*.[ch]"))
+    found = [problem for path in files for problem in problems(path)]
+    for problem in found:
+        print(problem)
+    sys.exit(1 if found or not files else 0)
+
+
+if __name__ == "__main__":
+    main()
