@@ -155,7 +155,8 @@ const char *address_text(const struct address *address, char *buffer)
 		         address->un.sun_path);
 		break;
 	case AF_INET6:
-		inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof(host));
+		inet_ntop(AF_INET6, &address->in6.sin6_addr, host,
+		          sizeof(host));
 		snprintf(buffer, ADDRESS_TEXT_SIZE, "[%s]:%u", host,
 		         address_port(address));
 		break;
@@ -191,5 +192,6 @@ void address_set_port(struct address *address, uint16_t port)
 /* Addresses are zeroed before they are filled: bytes decide. */
 bool address_equal(const struct address *a, const struct address *b)
 {
-	return a->length == b->length && memcmp(&a->any, &b->any, a->length) == 0;
+	return a->length == b->length &&
+	       memcmp(&a->any, &b->any, a->length) == 0;
 }

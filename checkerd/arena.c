@@ -43,8 +43,10 @@ void arena_free(struct arena *arena)
 static void *take(struct arena *arena, size_t size, size_t alignment)
 {
 	struct chunk *chunk = arena->chunks;
-	size_t at = chunk ? (chunk->used + alignment - 1) & ~(alignment - 1) : 0;
+	size_t at = 0;
 
+	if (chunk)
+		at = (chunk->used + alignment - 1) & ~(alignment - 1);
 	if (!chunk || at > chunk->size || size > chunk->size - at) {
 		size_t room = size > CHUNK_SIZE ? size : CHUNK_SIZE;
 
@@ -64,7 +66,8 @@ void *arena_alloc(struct arena *arena, size_t count, size_t size)
 {
 	size_t bytes;
 
-	if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX / 2)
+	if (__builtin_mul_overflow(count, size, &bytes) ||
+	    bytes > PTRDIFF_MAX / 2)
 		return NULL;
 	return take(arena, bytes, ALIGNMENT);
 }

@@ -65,7 +65,8 @@ static void print_keys(enum config_sections section, const void *structure,
 
 		if (!key->stored || (key->sections & section) == 0)
 			continue;
-		if (!inherited || !config_value_equal(key, structure, inherited))
+		if (!inherited ||
+		    !config_value_equal(key, structure, inherited))
 			config_value_print(key, structure, stream);
 	}
 }

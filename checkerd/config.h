@@ -50,7 +50,8 @@ struct settings {
 	/* what passes */
 	struct status_mask fail_status;
 	struct status_mask pass_status; /* after "fail_status wins; with
-	                                   fail_status alone, all else passes" */
+	                                   fail_status alone, all else
+	                                   passes" */
 
 	/* the schedule and the verdict */
 	uint32_t interval_ms;

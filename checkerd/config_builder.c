@@ -118,8 +118,8 @@ static int open_pool(struct config_builder *builder,
 	error = grow(&builder->pools, builder->pool_count,
 	             &builder->pool_capacity, sizeof(*pool));
 	if (error == 0)
-		error = name_index_add(builder->pools_by_name, name, size, "", 0,
-		                       builder->pool_count);
+		error = name_index_add(builder->pools_by_name, name, size, "",
+		                       0, builder->pool_count);
 	if (error < 0)
 		return error;
 	ret->in = IN_POOL;
@@ -227,8 +227,8 @@ static int add_host(struct config_builder *builder, struct pool_build *pool,
 
 	if (strlen(id) > CONFIG_HOST_ID_MAX) {
 		config_errors_add(builder->errors, place, "server",
-		                  "the id %s is too long, allowed: %d bytes", id,
-		                  CONFIG_HOST_ID_MAX);
+		                  "the id %s is too long, allowed: %d bytes",
+		                  id, CONFIG_HOST_ID_MAX);
 		return 0;
 	}
 	if (builder->host_count == HEALTH_MAX_HOSTS) {
@@ -391,7 +391,8 @@ static void refuse_key(struct config_builder *builder,
 		                  quoted, nearest);
 	else
 		config_errors_add(builder->errors, place, NULL,
-		                  "unknown key %s, see checkerd.ini(5)", quoted);
+		                  "unknown key %s, see checkerd.ini(5)",
+		                  quoted);
 }
 
 static int add_assignment(struct config_builder *builder, struct layer *layer,

@@ -46,7 +46,8 @@ struct source {
 	int error; /* -ENOMEM ends everything */
 };
 
-static int read_file(const struct source *parent, struct config_builder *builder,
+static int read_file(const struct source *parent,
+                     struct config_builder *builder,
                      struct config_errors *errors, const char *path);
 
 /* Cuts off a comment: a semicolon after a blank. */
@@ -286,8 +287,9 @@ static void refuse_file(struct source *source, const char *path,
 
 	if (source->parent)
 		config_errors_add(source->errors, &source->parent->place,
-		                  "include", "%s %s, allowed: another file that "
-		                  "can be read", config_quote(quoted, path),
+		                  "include",
+		                  "%s %s, allowed: another file that can be read",
+		                  config_quote(quoted, path),
 		                  problem);
 	else
 		config_errors_add(source->errors, &source->place, NULL,
@@ -300,7 +302,8 @@ static void close_file(FILE **file)
 		fclose(*file);
 }
 
-static int read_file(const struct source *parent, struct config_builder *builder,
+static int read_file(const struct source *parent,
+                     struct config_builder *builder,
                      struct config_errors *errors, const char *path)
 {
 	CLEANUP(close_file) FILE *file = fopen(path, "re");

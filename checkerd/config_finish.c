@@ -124,8 +124,8 @@ static int derive_settings(struct config_builder *builder,
 	derive_pass_status(settings, &foundation->usual);
 	if (status_mask_empty(&settings->pass_status))
 		config_errors_add(builder->errors, place, "expect_status",
-		                  "no status passes, allowed: at least one that "
-		                  "fail_status leaves");
+		                  "no status passes, allowed: at least one "
+		                  "that fail_status leaves");
 	*ret = settings;
 	return 0;
 }
@@ -175,8 +175,10 @@ static int finish_pool(struct config_builder *builder,
 	pool->panic_percent = from->values.panic_percent;
 	pool->settings = foundation->settings;
 	if (from->layer.count > 0) {
-		int error = derive_settings(builder, foundation, &from->values,
-		                            &from->layer.place, &pool->settings);
+		int error;
+
+		error = derive_settings(builder, foundation, &from->values,
+		                        &from->layer.place, &pool->settings);
 		if (error < 0)
 			return error;
 	}
@@ -269,6 +271,7 @@ static void refuse_host_section(struct config_builder *builder,
                                 const struct host_section *section,
                                 uint32_t pool_index)
 {
+	const char *kind = pool_index == NAME_INDEX_NONE ? "pool" : "host";
 	const char *meant = NULL, *meant_pool = section->pool;
 	struct nearest nearest;
 
@@ -287,7 +290,8 @@ static void refuse_host_section(struct config_builder *builder,
 		const struct pool_build *pool = &builder->pools[pool_index];
 
 		nearest_begin(&nearest, section->id, strlen(section->id));
-		for (uint32_t i = 0; i < pool->count && i < NEAREST_HOSTS; i++) {
+		for (uint32_t i = 0;
+		     i < pool->count && i < NEAREST_HOSTS; i++) {
 			const char *id = pool->hosts[i].config.id;
 
 			if (nearest_offer(&nearest, id, strlen(id)))
@@ -298,14 +302,11 @@ static void refuse_host_section(struct config_builder *builder,
 		config_errors_add(builder->errors, &section->layer.place, NULL,
 		                  "there is no such %s, did you mean "
 		                  "[host %s/%s]?",
-		                  pool_index == NAME_INDEX_NONE ? "pool" : "host",
-		                  meant_pool, meant);
+		                  kind, meant_pool, meant);
 	else
 		config_errors_add(builder->errors, &section->layer.place, NULL,
-		                  "there is no such %s, allowed: the POOL/ID of "
-		                  "a server in a [pool]",
-		                  pool_index == NAME_INDEX_NONE ? "pool"
-		                                                : "host");
+		                  "there is no such %s, allowed: the POOL/ID "
+		                  "of a server in a [pool]", kind);
 }
 
 /* Sections of one host that stand apart are one, as those of a pool. */
@@ -335,7 +336,8 @@ static int apply_host_section(struct config_builder *builder,
 	if (host->settings !=
 	    builder->config->pools[place_of[pool_index]].settings) {
 		config_errors_add(builder->errors, &section->layer.place, NULL,
-		                  "a second section for this host, allowed: one");
+		                  "a second section for this host, "
+		                  "allowed: one");
 		return 0;
 	}
 	values = builder->pools[pool_index].values;

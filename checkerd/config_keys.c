@@ -31,8 +31,8 @@ static const char *const balance_names[] = { "round_robin", "least_conn",
 
 const struct config_key config_keys[] = {
 	/* [checkerd] */
-	{ "segment", IN_CHECKERD, TYPE_FILE, "/run/checkerd/health.shm", 2, 1024,
-	  GLOBAL(segment), .text = "the mapped file that nginx reads" },
+	{ "segment", IN_CHECKERD, TYPE_FILE, "/run/checkerd/health.shm", 2,
+	  1024, GLOBAL(segment), .text = "the mapped file that nginx reads" },
 	{ "segment_mode", IN_CHECKERD, TYPE_MODE, "0644", 0600, 0755,
 	  GLOBAL(segment_mode), .text = "its permissions" },
 	{ "control", IN_CHECKERD, TYPE_FILE, "/run/checkerd/control.sock",
@@ -103,10 +103,10 @@ const struct config_key config_keys[] = {
 	  .text = "bytes that a tcp probe sends" },
 	{ "expect", IN_SETTINGS, TYPE_TEXT, "", .later = true,
 	  .text = "what the answer to a tcp probe must match" },
-	{ "connect_timeout", IN_SETTINGS, TYPE_DURATION, "1s", 1, 10 * MINUTE_MS,
-	  SETTING(connect_timeout_ms), .text = "bound of the connect" },
-	{ "read_timeout", IN_SETTINGS, TYPE_DURATION, "2s", 1, 10 * MINUTE_MS,
-	  SETTING(read_timeout_ms), .text = "bound of the answer" },
+	{ "connect_timeout", IN_SETTINGS, TYPE_DURATION, "1s", 1,
+	  10 * MINUTE_MS, SETTING(connect_timeout_ms), .text = "bound of the connect" },
+	{ "read_timeout", IN_SETTINGS, TYPE_DURATION, "2s", 1,
+	  10 * MINUTE_MS, SETTING(read_timeout_ms), .text = "bound of the answer" },
 	{ "keepalive", IN_SETTINGS, TYPE_SWITCH, "off", .later = true,
 	  .text = "whether probes reuse a connection" },
 

@@ -230,7 +230,8 @@ static const struct type {
 	[TYPE_TEXT] = { read_text, "text",
 	                .allowed = "UTF-8 without control characters" },
 	[TYPE_WORD] = { read_word, "word",
-	                .allowed = "printable ASCII without blanks and quotes" },
+	                .allowed = "printable ASCII without blanks and "
+	                           "quotes" },
 	[TYPE_TOKEN] = { read_token, "HTTP token",
 	                 .allowed = "letters, digits and !#$%&'*+-.^_`|~" },
 	[TYPE_FILE] = { read_file, "absolute file name",
@@ -275,7 +276,8 @@ static void describe_problem(const struct config_key *key, const char *text,
 	} else {
 		fputs(type->allowed, stream);
 		if (key->max > 0)
-			fprintf(stream, ", %" PRIu64 " bytes at most", key->max);
+			fprintf(stream, ", %" PRIu64 " bytes at most",
+			        key->max);
 	}
 	fclose(stream);
 }
@@ -413,7 +415,8 @@ bool config_value_equal(const struct config_key *key, const void *a,
                         const void *b)
 {
 	if (key->type == TYPE_HEADER)
-		return headers_equal(load_pointer(key, a), load_pointer(key, b));
+		return headers_equal(load_pointer(key, a),
+		                     load_pointer(key, b));
 	if (key->type >= TYPE_TEXT)
 		return strcmp(load_pointer(key, a), load_pointer(key, b)) == 0;
 	return memcmp((const char *) a + key->offset,
@@ -424,15 +427,14 @@ void config_value_print_text(const struct config_key *key,
                              const void *structure, FILE *stream)
 {
 	const struct type *type = &types[key->type];
+	const void *at = (const char *) structure + key->offset;
 	char text[STATUS_MASK_TEXT_SIZE];
 	uint64_t number;
 
 	if (key->type >= TYPE_TEXT) {
 		fputs(load_pointer(key, structure), stream);
 	} else if (key->type == TYPE_STATUSES) {
-		fputs(status_mask_text((const void *) ((const char *) structure +
-		                                       key->offset), text),
-		      stream);
+		fputs(status_mask_text(at, text), stream);
 	} else {
 		/* zero that nobody set prints as the empty default it is */
 		number = load_number(key, structure);

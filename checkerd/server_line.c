@@ -23,11 +23,13 @@ const struct config_key server_parameters[] = {
 	{ "weight", IN_POOL, TYPE_NUMBER, "1", 1, HEALTH_MAX_WEIGHT,
 	  STORED(weight), .text = "share of the traffic" },
 	{ "max_conns", IN_POOL, TYPE_NUMBER, "0", 0, UINT32_MAX,
-	  STORED(max_conns), .text = "connections at a time, 0 for any number" },
+	  STORED(max_conns),
+	  .text = "connections at a time, 0 for any number" },
 	{ "max_fails", IN_POOL, TYPE_NUMBER, "1", 0, UINT32_MAX,
 	  STORED(max_fails), .text = "failed tries that nginx forgives" },
 	{ "fail_timeout", IN_POOL, TYPE_DURATION, "10s", 0, DAY_MS,
-	  STORED(fail_timeout_ms), .text = "within this time, and for so long" },
+	  STORED(fail_timeout_ms),
+	  .text = "within this time, and for so long" },
 };
 
 const size_t server_parameter_count = ARRAY_SIZE(server_parameters);
