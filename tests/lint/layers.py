@@ -23,7 +23,8 @@ LAYERS = {
     LEAF: """address arena clock log message_ids name_index nearest parse
         status_mask utf8 util
         segment_reader terminal time_text""",
-    DOMAIN: """config config_builder config_errors config_keys config_value
+    DOMAIN: """config config_builder config_builder_private config_errors
+        config_finish config_keys config_value
         fleet lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader probe probe_http probe_private
