@@ -576,7 +576,7 @@ static void print_reads_back_as_the_same(void **state)
 	            "[host p/a]\nheader\nbody\nport 99\nmethod HEAD\n"
 	            "expect_status 204\ncheck tcp\ninitial checking\n"
 	            "[host p/v6]\nfast_interval 10ms\nfail_status\n"
-	            "user_agent me; ;you\n"
+	            "user_agent me;you\n"
 	            "[pool q]\n");
 	first = printed(fixture->config);
 	text = rewritten(first);
