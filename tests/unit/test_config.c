@@ -589,7 +589,7 @@ static void print_reads_back_as_the_same(void **state)
 	free(text);
 }
 
-/* Nothing in it may be quadratic: a second is fifty times what it takes. */
+/* Were anything in it quadratic, this would take minutes. */
 static void many_hosts(void **state)
 {
 	struct fixture *fixture = *state;

@@ -159,17 +159,17 @@ static void empty_files_and_pools_are_fine(void **state)
 /* Lengths around every limit that inih has, and ours. */
 static void long_lines(void **state)
 {
-	static const unsigned lengths[] = { 40, 49, 50, 51, 180, 195, 196, 197,
+	static const unsigned lengths[] = { 40, 49, 50, 51, 191, 192, 193, 194,
 		                            198, 199, 200, 201, 202, 250, 399,
 		                            400, 1000, 2047, 2048 };
 	char *text = malloc(8192), *path = malloc(4096);
 
-	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(lengths); i++) {
 		memset(path, 'a', 4096);
 		path[0] = '/';
-		path[lengths[i]] = '\0';
-		sprintf(text, "[pool p]\npath = %s ; comment = x\nrise = 9\n",
-		        path);
+		path[lengths[i / 2]] = '\0';
+		sprintf(text, "[pool p]\npath = %s%s\nrise = 9\n", path,
+		        i % 2 == 0 ? "" : " ; comment = x");
 		load(*state, text);
 		assert_string_equal(((struct fixture *) *state)
 		                            ->config->pools->settings->path,
