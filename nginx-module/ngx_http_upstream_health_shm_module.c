@@ -93,7 +93,7 @@ static struct {
     { ngx_string("upstream="), ngx_http_upstream_health_shm_set_upstream },
     { ngx_string("stale="), ngx_http_upstream_health_shm_set_stale },
     { ngx_string("key="), ngx_http_upstream_health_shm_set_key },
-    { ngx_null_string, ngx_http_upstream_health_shm_set_file }
+    { ngx_string(""), ngx_http_upstream_health_shm_set_file }
 };
 
 
