@@ -24,7 +24,7 @@ PORT = 28080
 
 HAPROXY = """
 global
-  maxconn 20000
+  maxconn 100
   nbthread 1
 defaults
   mode http
