@@ -6,6 +6,9 @@
  * process's.  A line that cannot be written is lost: there is nowhere to say
  * so, and checks must go on.
  */
+/* Every record would name this file. */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+
 #include "log.h"
 
 #include <inttypes.h>

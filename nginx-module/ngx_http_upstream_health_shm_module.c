@@ -30,6 +30,9 @@ static ngx_int_t ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 static ngx_int_t ngx_http_upstream_health_shm_get_peer(
     ngx_peer_connection_t *pc, void *data);
+static ngx_int_t ngx_http_upstream_health_shm_get_changed_peer(
+    ngx_peer_connection_t *pc, ngx_http_upstream_health_shm_peer_data_t *hp)
+    __attribute__((noinline));
 static void ngx_http_upstream_health_shm_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
 static void ngx_http_upstream_health_shm_notify_peer(ngx_peer_connection_t *pc,
@@ -90,7 +93,7 @@ static struct {
     { ngx_string("upstream="), ngx_http_upstream_health_shm_set_upstream },
     { ngx_string("stale="), ngx_http_upstream_health_shm_set_stale },
     { ngx_string("key="), ngx_http_upstream_health_shm_set_key },
-    { ngx_null_string, ngx_http_upstream_health_shm_set_file }
+    { ngx_string(""), ngx_http_upstream_health_shm_set_file }
 };
 
 
@@ -127,23 +130,26 @@ ngx_module_t  ngx_http_upstream_health_shm_module = {
 };
 
 
-static ngx_inline void
-ngx_http_upstream_health_shm_check(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf)
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_changed(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_segment_t *segment)
 {
-    ngx_http_upstream_health_shm_segment_t  *segment;
-
-    segment = hscf->segment;
-
-    if (health_load(segment->word) != segment->generation
-#if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
-        || (hscf->config
-            && *(volatile ngx_uint_t *) hscf->config != hscf->config_seen)
-#endif
-       )
-    {
-        ngx_http_upstream_health_shm_catch_up(hscf);
+    if (health_load(segment->word) != segment->generation) {
+        return 1;
     }
+
+#if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
+
+    if (hscf->config
+        && *(volatile ngx_uint_t *) hscf->config != hscf->config_seen)
+    {
+        return 1;
+    }
+
+#endif
+
+    return 0;
 }
 
 
@@ -163,7 +169,9 @@ ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_http_upstream_health_shm_check(hscf);
+    if (ngx_http_upstream_health_shm_changed(hscf, hscf->segment)) {
+        ngx_http_upstream_health_shm_catch_up(hscf);
+    }
 
     if (hscf->original_init_peer(r, us) != NGX_OK) {
         return NGX_ERROR;
@@ -173,17 +181,14 @@ ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
 
     hp->conf = hscf;
     hp->seq = 0;
-    hp->data = pc->data;
 
+    hp->data = pc->data;
     hp->original_get_peer = pc->get;
     hp->original_free_peer = pc->free;
 
     pc->data = hp;
     pc->get = ngx_http_upstream_health_shm_get_peer;
-
-    if (pc->free) {
-        pc->free = ngx_http_upstream_health_shm_free_peer;
-    }
+    pc->free = ngx_http_upstream_health_shm_free_peer;
 
     if (pc->notify) {
         hp->original_notify = pc->notify;
@@ -191,18 +196,10 @@ ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
     }
 
 #if (NGX_HTTP_SSL)
-
     hp->original_set_session = pc->set_session;
     hp->original_save_session = pc->save_session;
-
-    if (pc->set_session) {
-        pc->set_session = ngx_http_upstream_health_shm_set_session;
-    }
-
-    if (pc->save_session) {
-        pc->save_session = ngx_http_upstream_health_shm_save_session;
-    }
-
+    pc->set_session = ngx_http_upstream_health_shm_set_session;
+    pc->save_session = ngx_http_upstream_health_shm_save_session;
 #endif
 
     ngx_http_set_ctx(r, hp, ngx_http_upstream_health_shm_module);
@@ -216,7 +213,27 @@ ngx_http_upstream_health_shm_get_peer(ngx_peer_connection_t *pc, void *data)
 {
     ngx_http_upstream_health_shm_peer_data_t  *hp = data;
 
-    ngx_http_upstream_health_shm_check(hp->conf);
+    ngx_http_upstream_health_shm_segment_t  *segment;
+
+    segment = hp->conf->segment;
+
+    if (ngx_http_upstream_health_shm_changed(hp->conf, segment)) {
+        return ngx_http_upstream_health_shm_get_changed_peer(pc, hp);
+    }
+
+    hp->seq = segment->seq;
+
+    return hp->original_get_peer(pc, hp->data);
+}
+
+
+/* apart, so that the above gets by without a stack frame */
+
+static ngx_int_t
+ngx_http_upstream_health_shm_get_changed_peer(ngx_peer_connection_t *pc,
+    ngx_http_upstream_health_shm_peer_data_t *hp)
+{
+    ngx_http_upstream_health_shm_catch_up(hp->conf);
 
     hp->seq = hp->conf->segment->seq;
 

@@ -20,11 +20,11 @@ import tempfile
 import time
 
 HERTZ = os.sysconf("SC_CLK_TCK")
-PORT = 18080
+PORT = 28080
 
 HAPROXY = """
 global
-  maxconn 20000
+  maxconn 100
   nbthread 1
 defaults
   mode http
@@ -33,7 +33,7 @@ defaults
   timeout client 5s
   timeout server 5s
 frontend f
-  bind 127.0.0.1:18081
+  bind 127.0.0.1:28081
   default_backend b
 backend b
   option httpchk

@@ -20,6 +20,7 @@
 
 #define FIRST_HOST 0x7f010000u /* 127.1.0.0 */
 #define TICK_US    UINT64_C(2000)
+#define AT_ONCE    1000 /* as max_concurrent */
 
 struct bench {
 	sd_event *event;
@@ -32,6 +33,7 @@ struct bench {
 	uint64_t started;
 	uint64_t done;
 	uint64_t failed;
+	double init_cpu_us;
 	unsigned in_flight;
 	unsigned most_in_flight;
 	uint64_t latency_us;
@@ -68,11 +70,12 @@ static int on_tick(sd_event_source *source, uint64_t at_us, void *userdata)
 	uint64_t now_us = monotonic_us(), until_us, due;
 
 	(void) at_us;
-	if (now_us >= bench->end_us && bench->in_flight == 0)
-		return sd_event_exit(bench->event, 0);
 	until_us = now_us < bench->end_us ? now_us : bench->end_us;
 	due = (until_us - bench->start_us) * bench->host_count / USEC_PER_SEC;
-	for (; bench->started < due; bench->started++)
+	if (now_us >= bench->end_us && bench->done == due)
+		return sd_event_exit(bench->event, 0);
+	for (; bench->started < due && bench->in_flight < AT_ONCE;
+	     bench->started++)
 		if (start_one(bench,
 		              &bench->hosts[bench->started %
 		                            bench->host_count]) < 0)
@@ -86,21 +89,24 @@ static double timeval_us(const struct timeval *time)
 	return (double) time->tv_sec * 1e6 + (double) time->tv_usec;
 }
 
+static double cpu_us(struct rusage *usage)
+{
+	getrusage(RUSAGE_SELF, usage);
+	return timeval_us(&usage->ru_utime) + timeval_us(&usage->ru_stime);
+}
+
 static void print_cost(const struct bench *bench)
 {
 	struct rusage usage;
+	double cpu = cpu_us(&usage) - bench->init_cpu_us;
 
-	getrusage(RUSAGE_SELF, &usage);
 	printf("hosts %u checks %lu in_flight_max %u latency_us %.0f "
-	       "cpu_us_per_check %.2f user_us_per_check %.2f maxrss_kb %ld "
+	       "cpu_us_per_check %.2f maxrss_kb %ld "
 	       "failed %lu %s\n",
 	       bench->host_count, (unsigned long) bench->done,
 	       bench->most_in_flight,
 	       (double) bench->latency_us / (double) bench->done,
-	       (timeval_us(&usage.ru_utime) + timeval_us(&usage.ru_stime)) /
-	               (double) bench->done,
-	       timeval_us(&usage.ru_utime) / (double) bench->done,
-	       usage.ru_maxrss, (unsigned long) bench->failed,
+	       cpu / (double) bench->done, usage.ru_maxrss, (unsigned long) bench->failed,
 	       bench->a_failure.message);
 }
 
@@ -120,6 +126,7 @@ int main(int argc, char **argv)
 	};
 	struct sockaddr_in in = { .sin_family = AF_INET };
 	struct curl_loop *loop;
+	struct rusage usage;
 	const char *at;
 	unsigned i;
 
@@ -144,6 +151,7 @@ int main(int argc, char **argv)
 	    curl_loop_new(&loop, bench.event) < 0 ||
 	    prober_new(&bench.prober, loop) < 0)
 		return 1;
+	bench.init_cpu_us = cpu_us(&usage);
 	bench.start_us = monotonic_us();
 	bench.end_us = bench.start_us + (uint64_t) atoi(argv[2]) * USEC_PER_SEC;
 	if (sd_event_add_time(bench.event, NULL, CLOCK_MONOTONIC,

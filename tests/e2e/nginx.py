@@ -151,7 +151,8 @@ http {{
         environment = dict(os.environ)
         if PRELOAD:
             environment["LD_PRELOAD"] = PRELOAD
-            environment["ASAN_OPTIONS"] = "detect_leaks=0"
+        # nginx frees nothing at exit, and all modules define ngx_modules[]
+        environment["ASAN_OPTIONS"] = "detect_leaks=0:detect_odr_violation=0"
         return environment
 
     def test(self):

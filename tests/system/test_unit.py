@@ -31,11 +31,9 @@ def configured(tmp_path_factory):
 
 @pytest.fixture
 def unit(configured, tmp_path):
-    """The unit, with a program in the place that ExecStart names."""
+    """The unit, with this build's program for the one that ExecStart names."""
     text = (configured / "etc/checkerd.service").read_text()
-    program = tmp_path / "checkerd"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
+    program = Path(os.environ["CHECKERD_BUILD"]) / "checkerd/checkerd"
     path = tmp_path / "checkerd.service"
     path.write_text(text.replace("/usr/sbin/checkerd", str(program)))
     return path
@@ -96,7 +94,7 @@ def test_installed_files(tmp_path):
                    stdout=subprocess.DEVNULL)
     files = {str(path.relative_to(tmp_path))
              for path in tmp_path.rglob("*") if path.is_file()}
-    for end in ("bin/checkerctl", "lib/systemd/system/checkerd.service",
+    for end in ("sbin/checkerd", "bin/checkerctl", "lib/systemd/system/checkerd.service",
                 "lib/systemd/catalog/checkerd.catalog",
                 "lib/sysusers.d/checkerd.conf", "man/man1/checkerctl.1",
                 "man/man8/checkerd.8",

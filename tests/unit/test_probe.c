@@ -343,6 +343,12 @@ static void test_full_queue_of_unix_is_L4CON(void **state)
 	int fds[4];
 	size_t i;
 
+	/* that one's errno must not be mistaken for the next one's */
+	backend_listen(&backend, "127.0.0.1", 1);
+	close(backend.fd);
+	result = probe_once(*state, &backend.address, &settings);
+	assert_string_equal(result.message, "Connection refused");
+
 	backend_listen(&backend, UNIX_PATH, 1);
 	fill_queue(&backend, fds, ARRAY_SIZE(fds));
 	for (i = 0; i < 2; i++) {
@@ -595,6 +601,41 @@ static void test_prober_cancels_what_is_in_flight(void **state)
 	assert_int_equal(open_fds(), fds);
 }
 
+/* Connections in TIME_WAIT from or to the port. */
+static unsigned time_waits(uint16_t port)
+{
+	FILE *file = fopen("/proc/net/tcp", "r");
+	unsigned from, to, state, count = 0;
+	char line[256];
+
+	while (fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "%*d: %*x:%x %*x:%x %x", &from, &to, &state) ==
+		            3 &&
+		    state == 6 && (from == port || to == port))
+			count++;
+	fclose(file);
+	return count;
+}
+
+static void test_ports_are_free_again(void **state)
+{
+	static const backend_script scripts[] = { script_answer,
+		                                  script_answer_and_close };
+	struct settings settings = some_settings();
+	struct backend backend;
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_SIZE(scripts); i++) {
+		backend_start(&backend, "127.0.0.1", scripts[i], OK_ANSWER);
+		for (j = 0; j < 10; j++) {
+			settings.check = j % 2 == 0 ? CHECK_HTTP : CHECK_TCP;
+			probe_once(*state, &backend.address, &settings);
+		}
+		backend_stop(&backend);
+		assert_int_equal(time_waits(address_port(&backend.address)), 0);
+	}
+}
+
 /* --- our own limits ----------------------------------------------------------- */
 
 static void test_no_descriptors_is_INCONCL(void **state)
@@ -709,6 +750,7 @@ int main(void)
 		TEST(test_cancelled_probe_is_silent),
 		TEST(test_start_and_cancel_from_within),
 		TEST(test_prober_cancels_what_is_in_flight),
+		TEST(test_ports_are_free_again),
 		TEST(test_no_descriptors_is_INCONCL),
 		TEST(test_many_in_flight),
 		TEST(test_memory_is_bounded),
