@@ -288,7 +288,7 @@ static void refuse_file(struct source *source, const char *path,
 	if (source->parent)
 		config_errors_add(source->errors, &source->parent->place,
 		                  "include",
-		                  "%s %s, allowed: another file that can be read",
+		                  "%s %s, allowed: another readable file",
 		                  config_quote(quoted, path),
 		                  problem);
 	else

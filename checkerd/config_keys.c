@@ -104,9 +104,11 @@ const struct config_key config_keys[] = {
 	{ "expect", IN_SETTINGS, TYPE_TEXT, "", .later = true,
 	  .text = "what the answer to a tcp probe must match" },
 	{ "connect_timeout", IN_SETTINGS, TYPE_DURATION, "1s", 1,
-	  10 * MINUTE_MS, SETTING(connect_timeout_ms), .text = "bound of the connect" },
+	  10 * MINUTE_MS, SETTING(connect_timeout_ms),
+	  .text = "bound of the connect" },
 	{ "read_timeout", IN_SETTINGS, TYPE_DURATION, "2s", 1,
-	  10 * MINUTE_MS, SETTING(read_timeout_ms), .text = "bound of the answer" },
+	  10 * MINUTE_MS, SETTING(read_timeout_ms),
+	  .text = "bound of the answer" },
 	{ "keepalive", IN_SETTINGS, TYPE_SWITCH, "off", .later = true,
 	  .text = "whether probes reuse a connection" },
 
