@@ -142,6 +142,13 @@ enum health_balance {
 
 enum health_family { HEALTH_IPV4 = 4, HEALTH_IPV6 = 6, HEALTH_UNIX = 1 };
 
+/* Which failures of live traffic checkerd wants to hear of. */
+enum health_observe {
+	HEALTH_OBSERVE_OFF,
+	HEALTH_OBSERVE_CONNECT, /* no connection, reset, timeout */
+	HEALTH_OBSERVE_STATUS /* those, and statuses in live_fail_status */
+};
+
 enum health_event_kind {
 	HEALTH_HOST_UP = 1,
 	HEALTH_HOST_DOWN,
@@ -328,13 +335,16 @@ struct health_host {
 	uint32_t address; /* "10.0.0.1:8080", "[::1]:80", "unix:/run/app.sock" */
 	uint16_t port; /* host byte order; 0 for unix sockets */
 	uint8_t family; /* enum health_family */
-	uint8_t reserved0;
+	uint8_t observe; /* enum health_observe */
 	uint8_t ip[16]; /* network byte order; IPv4 uses the first four */
 	uint32_t max_conns; /* 0: unlimited */
 	uint32_t max_fails;
 	uint32_t fail_timeout_ms;
 	uint32_t slow_start_ms;
-	uint32_t reserved[20];
+	uint64_t live_fail_status[8]; /* HEALTH_OBSERVE_STATUS: which statuses of
+	                                 live traffic are failures; bit n is
+	                                 status 100 + n */
+	uint32_t reserved[4];
 };
 
 /* One line of the flight recorder. */
@@ -702,6 +712,14 @@ static inline uint64_t health_shm_word(const struct health_shm *shm,
 {
 	return health_load((const uint64_t *) (const void *) (shm->words +
 	                   (uint64_t) host * HEALTH_WORD_STRIDE));
+}
+
+static inline int health_host_fails_with(const struct health_host *host,
+                                         unsigned status)
+{
+	return status >= 100 && status < 600 &&
+	       (host->live_fail_status[(status - 100) / 64] >>
+	                ((status - 100) % 64) & 1) != 0;
 }
 
 static inline uint64_t health_shm_pool_word(const struct health_shm *shm,
