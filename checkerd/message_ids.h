@@ -13,8 +13,9 @@
 #define MESSAGE_HOST_UP         "49f07298aa8a4a66b222ce3d48cb9302"
 #define MESSAGE_HOST_DOWN       "09325d271f834c80aff52c58dbef224d"
 #define MESSAGE_HOST_DRAIN      "7a0497dea9d04da2943d1f3620bbcc00"
-#define MESSAGE_PANIC_ON        "7f5d4f0c6b0c4d2f8e8f0e8d3b6a9c11"
-#define MESSAGE_PANIC_OFF       "c3a1e2b64f2e4e1b9b9d5a7f2d1e8c42"
+#define MESSAGE_CERT_EXPIRING   "552ead1b632643468399c1994fba99f0"
+#define MESSAGE_PANIC_ON        "25708d8d512143ed98c677822a01f380"
+#define MESSAGE_PANIC_OFF       "22db9b7e4e1f4f1696de1ae7892b027e"
 
 /* Probes that counted for nothing, with their number in CHECKERD_COUNT. */
 #define MESSAGE_INCONCLUSIVE    "44a25b3aab224a9caf45eb69c9c9da92"

@@ -5,8 +5,7 @@
  * reference to the configuration it was started with, so that a reload may
  * replace the fleet under it: the flight is then handed to the new host.
  *
- * Everything that changes a host goes through judge(): there the old word
- * meets the new one, and only there events are made.
+ * Everything that changes what is held true of a host goes through judge().
  */
 #include "rounds.h"
 
@@ -18,9 +17,9 @@
 #include "log.h"
 #include "message_ids.h"
 #include "probe.h"
+#include "publication.h"
 #include "segment_writer.h"
 #include "topology.h"
-#include "transition.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -61,147 +60,15 @@ struct rounds {
 
 static void start_due(struct rounds *rounds);
 
-/* --- telling --------------------------------------------------------------- */
-
-static void log_event(const struct health_event *event, const char *why)
-{
-	static const struct {
-		int level;
-		const char *message_id;
-	} kinds[HEALTH_EVENT_KIND_COUNT] = {
-		[HEALTH_HOST_UP] = { LOG_NOTICE, MESSAGE_HOST_UP },
-		[HEALTH_HOST_DOWN] = { LOG_WARNING, MESSAGE_HOST_DOWN },
-		[HEALTH_HOST_DRAIN] = { LOG_NOTICE, MESSAGE_HOST_DRAIN },
-		[HEALTH_PANIC_ON] = { LOG_WARNING, MESSAGE_PANIC_ON },
-		[HEALTH_PANIC_OFF] = { LOG_NOTICE, MESSAGE_PANIC_OFF },
-	};
-	char seq[24], status[8], failcount[12];
-	const struct log_field fields[] = {
-		{ "CHECKERD_SEQ", seq },
-		{ "CHECKERD_EVENT", health_event_name(event->kind) },
-		{ "CHECKERD_UPSTREAM", event->upstream },
-		{ "CHECKERD_POOL", event->pool },
-		{ "CHECKERD_HOST", event->host_id },
-		{ "CHECKERD_ADDRESS", event->address },
-		{ "CHECKERD_FROM", health_state_name(event->from) },
-		{ "CHECKERD_TO", health_state_name(event->to) },
-		{ "CHECKERD_OUTCOME", health_outcome_name(event->outcome) },
-		{ "CHECKERD_HTTP_STATUS", status },
-		{ "CHECKERD_FAILCOUNT", failcount },
-	};
-
-	snprintf(seq, sizeof(seq), "%" PRIu64, event->lock / 2);
-	snprintf(status, sizeof(status), "%u", event->http_status);
-	snprintf(failcount, sizeof(failcount), "%" PRIu32, event->failcount);
-	if (event->host_id[0])
-		log_fields(kinds[event->kind].level,
-		           kinds[event->kind].message_id, fields,
-		           ARRAY_SIZE(fields),
-		           "%s: host %s/%s (%s) goes from %s to %s: %s, %s",
-		           health_event_name(event->kind), event->pool,
-		           event->host_id, event->address,
-		           health_state_name(event->from),
-		           health_state_name(event->to),
-		           health_outcome_name(event->outcome), why);
-	else
-		log_fields(kinds[event->kind].level,
-		           kinds[event->kind].message_id, fields,
-		           ARRAY_SIZE(fields), "%s: pool %s: %s",
-		           health_event_name(event->kind), event->pool, why);
-}
-
-static void copy_name(char to[HEALTH_NAME_SIZE], const char *from)
-{
-	snprintf(to, HEALTH_NAME_SIZE, "%s", from);
-}
-
-static void describe(struct health_event *event, enum health_event_kind kind,
-                     const struct pool_config *pool)
-{
-	*event = (struct health_event) { .at_us = realtime_us(),
-		                         .kind = (uint16_t) kind };
-	copy_name(event->pool, pool->name);
-	copy_name(event->upstream, pool->upstream);
-}
-
-static void publish_event(struct rounds *rounds,
-                          const struct segment_change *change, const char *why)
-{
-	change->event->lock = 2 * segment_writer_publish(rounds->writer, change);
-	log_event(change->event, why);
-}
-
-/* Makes the segment say what the fleet holds of `host`; `before` is the word
- * that held until now. */
-static void publish_host(struct rounds *rounds, const struct host *host,
-                         uint64_t before, enum health_outcome outcome,
-                         uint16_t http_status, const char *why)
-{
-	uint64_t after = fleet_word(rounds->fleet, host);
-	enum health_event_kind kind = transition_kind(before, after);
-	struct segment_change change = {
-		.host = host->index,
-		.word = after,
-		.pool_word = fleet_pool_word(rounds->fleet, host->pool),
-	};
-	struct health_event event;
-
-	if (!kind) {
-		segment_writer_publish(rounds->writer, &change);
-		return;
-	}
-	describe(&event, kind, rounds->fleet->pools[host->pool].config);
-	copy_name(event.host_id, host->config->id);
-	address_text(&host->config->address, event.address);
-	event.outcome = (uint16_t) outcome;
-	event.from = (uint8_t) health_word_state(before);
-	event.to = (uint8_t) health_word_state(after);
-	event.http_status = http_status;
-	event.failcount = host->verdict.failcount;
-	change.event = &event;
-	publish_event(rounds, &change, why);
-	segment_writer_edit(rounds->writer, host->index)->changed_at_us =
-	        event.at_us;
-	segment_writer_commit(rounds->writer);
-}
-
-/* A pool's panic began or ended: first the news, then all its hosts. */
-static void publish_panic(struct rounds *rounds, const struct pool *pool)
-{
-	struct health_event event;
-	struct segment_change change = { .host = HEALTH_ALL_HOSTS,
-		                         .event = &event };
-	char why[128];
-
-	describe(&event, pool->panic ? HEALTH_PANIC_ON : HEALTH_PANIC_OFF,
-	         pool->config);
-	snprintf(why, sizeof(why),
-	         "%" PRIu32 " of %" PRIu32 " hosts fit, panic is below %u%%",
-	         pool->fit, pool->eligible, pool->config->panic_percent);
-	publish_event(rounds, &change, why);
-	for (uint32_t i = 0; i < pool->config->host_count; i++) {
-		const struct host *host = &pool->hosts[i];
-
-		segment_writer_publish(
-		        rounds->writer,
-		        &(struct segment_change) {
-		                .host = host->index,
-		                .word = fleet_word(rounds->fleet, host),
-		                .pool_word = fleet_pool_word(rounds->fleet,
-		                                             host->pool) });
-	}
-}
-
 static void judge(struct rounds *rounds, struct host *host,
-                  struct verdict verdict, enum health_outcome outcome,
-                  uint16_t http_status, const char *why)
+                  struct verdict verdict, const struct cause *cause)
 {
 	uint64_t before = fleet_word(rounds->fleet, host);
-	bool panic = fleet_judge(rounds->fleet, host, verdict, outcome);
+	bool panic = fleet_judge(rounds->fleet, host, verdict, cause->outcome);
 
-	publish_host(rounds, host, before, outcome, http_status, why);
+	publish_host(rounds->writer, rounds->fleet, host, before, cause);
 	if (panic)
-		publish_panic(rounds, &rounds->fleet->pools[host->pool]);
+		publish_panic(rounds->writer, rounds->fleet, host->pool);
 }
 
 /* --- one probe --------------------------------------------------------------- */
@@ -339,7 +206,8 @@ static void finish(struct rounds *rounds, struct host *host,
 		      verdict_next(host->verdict,
 		                   health_outcome_class(result->outcome),
 		                   settings->rise, settings->fall),
-		      result->outcome, result->http_status, result->message);
+		      &(struct cause) { result->outcome, result->http_status,
+		                        result->message });
 	remember(rounds, host, result, lateness_us);
 	schedule_next(rounds, host, started_us - lateness_us, monotonic_us());
 }
@@ -573,11 +441,13 @@ static void fill_in(struct rounds *rounds, const struct fleet *fleet)
 static void publish_orders(struct rounds *rounds)
 {
 	const struct health_shm *shm = segment_writer_shm(rounds->writer);
+	const struct cause cause = { .outcome = HEALTH_ADMIN,
+		                     .why = "by the configuration" };
 
 	for (uint32_t i = 0; i < rounds->fleet->host_count; i++)
-		publish_host(rounds, &rounds->fleet->hosts[i],
-		             health_shm_word(shm, i), HEALTH_ADMIN, 0,
-		             "by the configuration");
+		publish_host(rounds->writer, rounds->fleet,
+		             &rounds->fleet->hosts[i], health_shm_word(shm, i),
+		             &cause);
 }
 
 static void schedule_all(struct rounds *rounds, bool first_time)

@@ -29,7 +29,7 @@ LAYERS = {
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader probe probe_http probe_private
         probe_tcp segment_writer""",
-    WIRING: "daemon once rounds",
+    WIRING: "daemon once publication rounds",
     ENTRY: "main",
     TOOL: """cell checkerctl event_reader events explanation selection snapshot
         view view_host view_json view_table watch""",

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Makes what the fleet holds true known: in the segment, as events there, and
+ * in the journal.  Events are made here and nowhere else.
+ */
+#ifndef CHECKERD_PUBLICATION_H
+#define CHECKERD_PUBLICATION_H
+
+#include "fleet.h"
+
+struct segment_writer;
+
+/* Why a host's word changes. */
+struct cause {
+	enum health_outcome outcome;
+	uint16_t http_status; /* 0: none */
+	const char *why; /* for people */
+};
+
+/* Publishes the word of `host`, and the event if its effective state is
+ * another than in `before`, the word that held until now. */
+void publish_host(struct segment_writer *writer, const struct fleet *fleet,
+                  const struct host *host, uint64_t before,
+                  const struct cause *cause);
+
+/* The panic of pool number `pool` began or ended: the event, then the words of
+ * all its hosts. */
+void publish_panic(struct segment_writer *writer, const struct fleet *fleet,
+                   uint32_t pool);
+
+/* A host's certificate expires soon. */
+void publish_certificate(struct segment_writer *writer,
+                         const struct fleet *fleet, const struct host *host,
+                         uint64_t expires_at_us);
+
+#endif
