@@ -80,11 +80,12 @@ ngx_http_upstream_health_shm_events(
     for (n = segment->seen + 1; n <= last; n++) {
 
         if (n < tail) {
-            if (first <= last) {
-                segment->lost += last - ngx_max(n, first) + 1;
+            if (first < tail) {
+                segment->lost += tail - ngx_max(n, first);
             }
 
-            break;
+            n = tail - 1;
+            continue;
         }
 
         own = (n >= first);

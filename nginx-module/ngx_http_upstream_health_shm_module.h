@@ -13,6 +13,7 @@
  *
  * module.c     directives, covering upstreams, the wrapped peer handlers
  * segment.c    mapping, replacing, heartbeat, the timer
+ * match.c      which host is which peer
  * sync.c       from host words to peer->down
  * zone.c       the shared zone
  * events.c     event lines and the hook
@@ -52,6 +53,14 @@
 
 typedef struct ngx_http_upstream_health_shm_srv_conf_s
     ngx_http_upstream_health_shm_srv_conf_t;
+
+
+/* family, port, and an address or the path of a unix socket */
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_LEN                                  \
+    (1 + 2 + sizeof(((struct sockaddr_un *) 0)->sun_path))
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE    ((ngx_uint_t) -1)
 
 
 /* a host of the segment by its address */
@@ -215,16 +224,26 @@ void ngx_http_upstream_health_shm_start(
     ngx_http_upstream_health_shm_main_conf_t *hmcf, ngx_cycle_t *cycle);
 void ngx_http_upstream_health_shm_stop(void *data);
 
-/* sync.c */
+/* match.c */
 
 ngx_int_t ngx_http_upstream_health_shm_match(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+    ngx_http_upstream_health_shm_segment_t *segment);
+size_t ngx_http_upstream_health_shm_host_key(struct health_shm *shm,
+    uint32_t host, u_char *buf);
+ngx_uint_t ngx_http_upstream_health_shm_find(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, u_char *key, size_t len);
+ngx_uint_t ngx_http_upstream_health_shm_find_peer(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_rr_peer_t *peer);
+void ngx_http_upstream_health_shm_name_unknown(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
+
+/* sync.c */
+
 void ngx_http_upstream_health_shm_refresh(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);
 void ngx_http_upstream_health_shm_sync(
     ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t all);
-void ngx_http_upstream_health_shm_name_unknown(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
 
 /* zone.c */
 

@@ -357,7 +357,7 @@ ngx_http_upstream_health_shm_remap(
     segment->pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, log);
 
     if (segment->pool == NULL
-        || ngx_http_upstream_health_shm_match(segment, log) != NGX_OK)
+        || ngx_http_upstream_health_shm_match(segment) != NGX_OK)
     {
         segment->reason = "no memory for its hosts";
         ngx_http_upstream_health_shm_release(segment);

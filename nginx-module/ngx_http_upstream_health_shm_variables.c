@@ -67,6 +67,7 @@ ngx_http_upstream_health_shm_up_variable(ngx_http_request_t *r,
 {
     ngx_str_t  *name = (ngx_str_t *) data;
 
+    size_t                                     len;
     u_char                                    *p;
     uint64_t                                   up;
     ngx_uint_t                                 i;
@@ -77,9 +78,10 @@ ngx_http_upstream_health_shm_up_variable(ngx_http_request_t *r,
     hmcf = ngx_http_get_module_main_conf(r,
                                          ngx_http_upstream_health_shm_module);
 
-    hscf = ngx_http_upstream_health_shm_by_variable(hmcf,
-                name->data + sizeof(NGX_HTTP_UPSTREAM_HEALTH_SHM_UP_PREFIX) - 1,
-                name->len - (sizeof(NGX_HTTP_UPSTREAM_HEALTH_SHM_UP_PREFIX) - 1));
+    len = sizeof(NGX_HTTP_UPSTREAM_HEALTH_SHM_UP_PREFIX) - 1;
+
+    hscf = ngx_http_upstream_health_shm_by_variable(hmcf, name->data + len,
+                                                    name->len - len);
 
     if (hscf == NULL) {
         v->not_found = 1;

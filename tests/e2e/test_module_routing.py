@@ -222,15 +222,15 @@ def test_retries_of_one_request_see_a_change_in_between(folder):
             for backend in backends:
                 backend.status, backend.delay = 500, 0.3
             client.connection.request("GET", "/")
-            first = wait_for(lambda: [b for b in backends if b.requests],
-                             "the first try")[0]
-            spare = [b for b in backends if b is not first]
-            spare[0].status = 200
-            segment.set(f"primary/{spare[1].name}", "down")
-            spare[0].delay = 0.0
+            first = wait_for(lambda: [n for n, b in enumerate(backends)
+                                      if b.requests], "the first try")[0]
+            following = backends[(first + 1) % 3]
+            other = backends[(first + 2) % 3]
+            other.status, other.delay = 200, 0.0
+            segment.set(f"primary/{following.name}", "down")
             answer = client.connection.getresponse()
             assert answer.status == 200
-            assert spare[1].requests == 0
+            assert following.requests == 0
 
 
 def test_ten_thousand_hosts_are_matched(folder):
