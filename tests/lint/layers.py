@@ -20,7 +20,7 @@ CONTRACT, LEAF, DOMAIN, LOOP, MECHANISM, WIRING, ENTRY = range(7)
 TOOL = "checkerctl"
 
 LAYERS = {
-    LEAF: """address arena clock log message_ids name_index nearest parse
+    LEAF: """address arena clock grpc_health log message_ids name_index nearest parse
         status_mask utf8 util
         segment_reader terminal time_text""",
     DOMAIN: """config config_builder config_builder_private config_errors
