@@ -257,7 +257,7 @@ int daemon_run(const char *path)
 
 	log_open();
 	raise_descriptor_limit();
-	r = config_load(path, config_resolve_system, NULL, &errors, &config);
+	r = config_load(path, &config_system, &errors, &config);
 	say_errors(&errors);
 	config_errors_clear(&errors);
 	if (r >= 0)

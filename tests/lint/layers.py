@@ -24,7 +24,7 @@ LAYERS = {
         status_mask utf8 util
         segment_reader terminal time_text""",
     DOMAIN: """config config_builder config_builder_private config_errors
-        config_finish config_keys config_value
+        config_finish config_keys config_value expectation
         fleet lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader probe probe_http probe_private
@@ -43,6 +43,7 @@ FOREIGN = {
     r"curl/.*": {"curl_loop", "probe", "probe_http", "probe_private",
                  "probe_tcp"},
     r"ini\.h": {"config_file"},
+    r"pcre2\.h": {"expectation"},
     r"jansson\.h": {"view_json"},
     r"microhttpd\.h": set(),
     r"systemd/sd-journal\.h": {"log"},
