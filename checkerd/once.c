@@ -45,7 +45,7 @@ static void start_some(struct once *once)
 	while (once->started < once->count &&
 	       once->started - once->done < once->max_concurrent) {
 		struct line *line = &once->lines[once->started++];
-		int r = probe_start(once->prober, &line->host->address,
+		int r = probe_start(once->prober, NULL, &line->host->address,
 		                    line->host->settings, on_done, line,
 		                    &line->probe);
 

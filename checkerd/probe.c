@@ -29,6 +29,7 @@
 
 #define CONSTANT_URL   "http://127.0.0.1/"
 #define CONSTANT_PLACE "::127.0.0.1:80" /* any host and port: there */
+#define BODY_IDLE_MAX  (16 * 1024)
 #define BUFFER_SIZE    4096L /* answers to checks are short */
 
 static const struct check *const checks[CHECK_KIND_COUNT] = {
@@ -95,6 +96,38 @@ static int on_connected(void *userdata, char *remote_ip, char *local_ip,
 	return CURL_PREREQFUNC_ABORT;
 }
 
+/* --- what is kept of an answer -------------------------------------------- */
+
+int probe_buffer_add(struct probe_buffer *buffer, const char *data, size_t size)
+{
+	size_t capacity = buffer->capacity > 0 ? buffer->capacity : 1024;
+	char *grown;
+
+	while (capacity - buffer->size < size)
+		capacity *= 2;
+	if (capacity > buffer->capacity) {
+		grown = realloc(buffer->data, capacity);
+		if (grown == NULL)
+			return -ENOMEM;
+		buffer->data = grown;
+		buffer->capacity = capacity;
+	}
+	memcpy(buffer->data + buffer->size, data, size);
+	buffer->size += size;
+	return 0;
+}
+
+const char *probe_buffer_text(const struct probe_buffer *buffer)
+{
+	return buffer->data != NULL ? buffer->data : "";
+}
+
+static void buffer_clear(struct probe_buffer *buffer)
+{
+	free(buffer->data);
+	memset(buffer, 0, sizeof(*buffer));
+}
+
 /* --- what libcurl measured ------------------------------------------------ */
 
 static uint32_t phase_us(const struct probe *probe, CURLINFO phase)
@@ -114,7 +147,7 @@ static void probe_free(struct probe *probe)
 	curl_easy_cleanup(probe->transfer.easy);
 	curl_url_cleanup(probe->tls.url);
 	free(probe->http.headers);
-	free(probe->body.data);
+	buffer_clear(&probe->body);
 	free(probe);
 }
 
@@ -234,6 +267,8 @@ static void measure(const struct probe *probe, struct probe_result *result)
 /* Into the pool, without what it was sent for. */
 static void end(struct probe *probe, bool reusable)
 {
+	if (probe->body.capacity > BODY_IDLE_MAX)
+		buffer_clear(&probe->body);
 	unlink_in_flight(probe);
 	probe_line_give_back(probe);
 	if (reusable)
@@ -287,6 +322,8 @@ static int prepare(struct probe *probe)
 	probe->transfer.talk = probe->check->talk;
 	probe->transfer.talk_until_us =
 	        monotonic_us() + deadline_ms * USEC_PER_MSEC;
+	curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN,
+	                 probe->check->http_major != 0 ? 1L : 0L);
 	if (probe->check->tls) {
 		code = probe_tls_prepare(probe);
 	} else {
@@ -321,9 +358,9 @@ int probe_start(struct prober *prober, struct probe_line *line,
 		address_set_port(&probe->address, settings->port);
 	begin(probe);
 	link_in_flight(probe);
-	r = prepare(probe);
+	r = probe_line_take(line, probe);
 	if (r >= 0)
-		r = probe_line_take(line, probe);
+		r = prepare(probe);
 	if (r >= 0)
 		r = curl_loop_add(prober->loop, &probe->transfer);
 	if (r < 0) {

@@ -13,10 +13,10 @@
 #include <strings.h>
 
 static const struct request_field fields[] = {
-	{ "TE", "te: trailers" },
-	{ "Content-Type", "content-type: application/grpc" },
-	{ "Accept", "Accept:" },
-	{ "Expect", "Expect:" },
+	{ "TE", .text = "te: trailers" },
+	{ "Content-Type", .text = "content-type: application/grpc" },
+	{ "Accept", .text = "Accept:" },
+	{ "Expect", .text = "Expect:" },
 };
 
 static CURLcode prepare(struct probe *probe)

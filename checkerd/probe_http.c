@@ -26,7 +26,7 @@
 
 static const struct request_field fields[] = {
 	{ "Connection", "Connection: close", .with_close = true },
-	{ "Accept", "Accept:" },
+	{ "Accept", .text = "Accept:" },
 	/* libcurl would wait for leave to send a long body, */
 	{ "Expect", "Expect:", .with_body = true },
 	/* and call any a form */

@@ -77,7 +77,9 @@ static bool judge_local(const struct probe *probe, CURLcode code,
 		                      : probe->error);
 		return true;
 	}
-	if (probe->transfer.watch_error != 0)
+	if (probe->stop == STOP_MEMORY)
+		error = ENOMEM;
+	else if (probe->transfer.watch_error != 0)
 		error = -probe->transfer.watch_error;
 	else if (code == CURLE_COULDNT_CONNECT && is_local(connect_errno(probe)))
 		error = connect_errno(probe);

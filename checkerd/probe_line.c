@@ -107,6 +107,11 @@ static struct kept *kept_new(const struct probe *probe)
 	return kept;
 }
 
+bool probe_keeps(const struct probe *probe)
+{
+	return probe->kept != NULL;
+}
+
 int probe_line_take(struct probe_line *line, struct probe *probe)
 {
 	CURL *easy = probe->transfer.easy;

@@ -21,7 +21,6 @@ static CURLcode prepare(struct probe *probe)
 
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
 	                 (long) CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN, 0L);
 	curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
 	return curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
 }
@@ -67,8 +66,10 @@ static CURLcode hear(struct probe *probe, bool *ret_complete)
 			break;
 		if (probe->talk.first_byte_us == 0)
 			probe->talk.first_byte_us = monotonic_us();
-		if (probe_buffer_add(&probe->body, data, got) < 0)
+		if (probe_buffer_add(&probe->body, data, got) < 0) {
+			probe->stop = STOP_MEMORY;
 			return CURLE_OUT_OF_MEMORY;
+		}
 	}
 	*ret_complete = true;
 	return CURLE_OK;

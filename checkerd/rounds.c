@@ -381,7 +381,7 @@ static void start_probe(struct rounds *rounds, struct host *host,
 			.started_us = now_us,
 			.lateness_us = lateness_us,
 		};
-		r = probe_start(rounds->prober, &host->config->address,
+		r = probe_start(rounds->prober, NULL, &host->config->address,
 		                host->config->settings, on_probe_done, flight,
 		                &flight->probe);
 	}

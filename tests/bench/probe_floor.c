@@ -59,7 +59,7 @@ static int start_one(struct bench *bench, const struct address *host)
 
 	if (++bench->in_flight > bench->most_in_flight)
 		bench->most_in_flight = bench->in_flight;
-	return probe_start(bench->prober, host, &bench->settings, on_probe,
+	return probe_start(bench->prober, NULL, host, &bench->settings, on_probe,
 	                   bench, &probe);
 }
 

@@ -27,8 +27,9 @@ LAYERS = {
         config_finish config_keys config_value expectation
         fleet lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
-    MECHANISM: """config_file config_loader probe probe_http probe_private
-        probe_tcp segment_writer""",
+    MECHANISM: """config_file config_loader probe probe_grpc
+        probe_http probe_judge probe_line probe_private probe_request
+        probe_talk probe_tls segment_writer""",
     WIRING: "daemon once rounds",
     ENTRY: "main",
     TOOL: """cell checkerctl event_reader events explanation selection snapshot
@@ -40,8 +41,8 @@ LAYER_OF = {noun: layer for layer, nouns in LAYERS.items()
 # Header -> where it may be included: nouns, or everything from a layer on.
 # What is not named here is free.
 FOREIGN = {
-    r"curl/.*": {"curl_loop", "probe", "probe_http", "probe_private",
-                 "probe_tcp"},
+    r"curl/.*": {"curl_loop"},
+    r"openssl/.*": {"probe_tls"},
     r"ini\.h": {"config_file"},
     r"pcre2\.h": {"expectation"},
     r"jansson\.h": {"view_json"},

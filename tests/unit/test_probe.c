@@ -35,6 +35,14 @@ static struct settings some_settings(void)
 		.user_agent = "checkerd/test",
 		.connect_timeout_ms = 150,
 		.read_timeout_ms = 150,
+		.grpc_service = "",
+		.sni = "",
+		.tls_verify = true,
+		.tls_ca = CONFIG_SYSTEM_CA,
+		.tls_cert = "",
+		.tls_key = "",
+		.max_body = 256 * 1024,
+		.interval_ms = 1000,
 	};
 	const char *at;
 
@@ -94,7 +102,7 @@ static struct probe *start(struct fixture *fixture,
 	struct probe *probe = NULL;
 
 	memset(seen, 0, sizeof(*seen));
-	assert_int_equal(probe_start(fixture->prober, address, settings,
+	assert_int_equal(probe_start(fixture->prober, NULL, address, settings,
 	                             on_seen, seen, &probe),
 	                 0);
 	assert_int_equal(seen->calls, 0);
@@ -545,7 +553,7 @@ static void on_link(void *owner, const struct probe_result *result)
 	probe_cancel(chain->other);
 	chain->other = NULL;
 	if (chain->left-- > 0)
-		assert_int_equal(probe_start(chain->fixture->prober,
+		assert_int_equal(probe_start(chain->fixture->prober, NULL,
 		                             chain->address, chain->settings,
 		                             on_link, chain, &probe),
 		                 0);
@@ -566,7 +574,7 @@ static void test_start_and_cancel_from_within(void **state)
 	settings.read_timeout_ms = 5000;
 	backend_start(&backend, "127.0.0.1", script_answer, OK_ANSWER);
 	chain.other = start(fixture, &backend.address, &settings, &seen[0]);
-	assert_int_equal(probe_start(fixture->prober, &backend.address,
+	assert_int_equal(probe_start(fixture->prober, NULL, &backend.address,
 	                             &settings, on_link, &chain, &probe),
 	                 0);
 	/* both answers are there when the loop looks: whichever comes first
