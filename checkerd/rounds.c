@@ -53,6 +53,7 @@ struct rounds {
 	sd_event_source *timer;
 	uint64_t timer_us;
 	struct fleet *fleet; /* NULL before the first install */
+	struct probe_line *lines; /* by target: its kept connection */
 	struct schedule schedule;
 	struct lag lag;
 	uint32_t in_flight;
@@ -306,11 +307,18 @@ static void give_up(struct rounds *rounds, struct target *target, int error,
 	schedule_next(rounds, target, was_due_us);
 }
 
+static struct probe_line *line_of(const struct rounds *rounds,
+                                  const struct target *target)
+{
+	return &rounds->lines[target - rounds->fleet->targets];
+}
+
 static int take_off(struct rounds *rounds, struct target *target,
                     uint64_t now_us, uint32_t lateness_us)
 {
 	const struct host *host = target->hosts;
 	struct flight *flight = calloc(1, sizeof(*flight));
+	struct probe_wants wants = { 0 };
 	int r;
 
 	if (!flight)
@@ -326,8 +334,11 @@ static int take_off(struct rounds *rounds, struct target *target,
 	target->flight = flight;
 	target->started_us = now_us;
 	rounds->in_flight++;
-	r = probe_start(rounds->prober, &host->config->address, flight->settings,
-	                on_probe_done, flight, &flight->probe);
+	for (; host; host = host->next)
+		probe_wants_add(&wants, host->config->settings);
+	r = probe_start(rounds->prober, line_of(rounds, target),
+	                &target->hosts->config->address, flight->settings,
+	                &wants, on_probe_done, flight, &flight->probe);
 	if (r < 0)
 		flight_free(flight);
 	return r;
@@ -609,7 +620,8 @@ static bool same_target(const struct rounds *rounds, const struct target *from,
 	return true;
 }
 
-static void hand_over_target(struct rounds *rounds, struct target *from)
+static void hand_over_target(struct rounds *rounds, struct target *from,
+                             struct probe_line *line)
 {
 	uint32_t at = segment_writer_carried(rounds->writer, from->index);
 	struct target *to = at == HEALTH_ALL_HOSTS
@@ -619,8 +631,10 @@ static void hand_over_target(struct rounds *rounds, struct target *from)
 	schedule_remove(&rounds->schedule, &from->timer);
 	if (!to || !same_target(rounds, from, to)) {
 		flight_cancel(from->flight);
+		probe_line_clear(line);
 		return;
 	}
+	*line_of(rounds, to) = *line;
 	to->timer.due_us = from->timer.due_us;
 	to->confirming = from->confirming;
 	to->flight = from->flight;
@@ -630,12 +644,13 @@ static void hand_over_target(struct rounds *rounds, struct target *from)
 
 /* Hosts that stay keep the schedule and the probe that is under way, unless
  * their check changed: then the streak starts over. */
-static void hand_over(struct rounds *rounds, struct fleet *old)
+static void hand_over(struct rounds *rounds, struct fleet *old,
+                      struct probe_line *lines)
 {
 	struct fleet *fleet = rounds->fleet;
 
 	for (uint32_t i = 0; i < old->target_count; i++)
-		hand_over_target(rounds, &old->targets[i]);
+		hand_over_target(rounds, &old->targets[i], &lines[i]);
 	for (uint32_t i = 0; i < old->host_count; i++) {
 		uint32_t at = segment_writer_carried(rounds->writer, i);
 		struct host *host;
@@ -709,6 +724,7 @@ static void schedule_all(struct rounds *rounds, bool first_time)
 int rounds_install(struct rounds *rounds, struct config *config)
 {
 	struct fleet *old = rounds->fleet, *fleet = NULL;
+	struct probe_line *old_lines = rounds->lines, *lines;
 	struct topology topology = { 0 };
 	int fate, r;
 
@@ -726,17 +742,21 @@ int rounds_install(struct rounds *rounds, struct config *config)
 		return r;
 	}
 	fate = r;
+	lines = calloc(fleet->target_count + 1, sizeof(*lines));
 	recall(rounds, fleet);
 	fill_in(rounds, fleet);
-	r = segment_writer_activate(rounds->writer);
+	r = lines ? segment_writer_activate(rounds->writer) : -ENOMEM;
 	if (r < 0) {
+		free(lines);
 		fleet_free(fleet);
 		return r;
 	}
 
 	rounds->fleet = fleet;
+	rounds->lines = lines;
 	if (old)
-		hand_over(rounds, old);
+		hand_over(rounds, old, old_lines);
+	free(old_lines);
 	fleet_free(old);
 	publish_orders(rounds);
 	rounds_beat(rounds);
@@ -788,8 +808,11 @@ void rounds_free(struct rounds *rounds)
 	if (!rounds)
 		return;
 	for (uint32_t i = 0; rounds->fleet && i < rounds->fleet->target_count;
-	     i++)
+	     i++) {
 		flight_cancel(rounds->fleet->targets[i].flight);
+		probe_line_clear(&rounds->lines[i]);
+	}
+	free(rounds->lines);
 	sd_event_source_unref(rounds->timer);
 	prober_free(rounds->prober);
 	curl_loop_free(rounds->loop);

@@ -382,6 +382,8 @@ int segment_writer_prepare(struct segment_writer *writer,
 	struct mapping *current = &writer->current, *next = &writer->next;
 	int r;
 
+	/* one that was prepared and never activated */
+	mapping_clear(next);
 	free(writer->carried);
 	writer->carried = NULL;
 	if (current->header && topology_equal(topology, current->header)) {

@@ -40,9 +40,12 @@ struct bench {
 	struct probe_result a_failure;
 };
 
-static void on_probe(void *owner, const struct probe_result *result)
+static void on_probe(void *owner, const struct probe *probe)
 {
 	struct bench *bench = owner;
+	struct probe_result judged, *result = &judged;
+
+	probe_judge(probe, &bench->settings, result);
 
 	bench->in_flight--;
 	bench->done++;
@@ -59,8 +62,8 @@ static int start_one(struct bench *bench, const struct address *host)
 
 	if (++bench->in_flight > bench->most_in_flight)
 		bench->most_in_flight = bench->in_flight;
-	return probe_start(bench->prober, host, &bench->settings, on_probe,
-	                   bench, &probe);
+	return probe_start(bench->prober, NULL, host, &bench->settings, NULL,
+	                   on_probe, bench, &probe);
 }
 
 /* Starts what is due: one host after the other, evenly over each second. */

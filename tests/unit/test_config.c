@@ -60,6 +60,14 @@ static int resolve(void *owner, const char *name, struct address *ret,
 	return -ENOENT;
 }
 
+/* Nothing is there but what lies in /there. */
+static int find_file(void *owner, const char *path, const char **ret_problem)
+{
+	(void) owner;
+	*ret_problem = "it hides";
+	return strncmp(path, "/there/", 7) == 0 ? 0 : -ENOENT;
+}
+
 static int build(struct fixture *fixture, const char *text)
 {
 	struct config_place place = { .file = "test.ini" };
@@ -67,13 +75,14 @@ static int build(struct fixture *fixture, const char *text)
 	struct config_builder *builder;
 	char *copy = strdup(text), *line, *save = NULL;
 	unsigned calls = 0;
+	const struct config_world world = { resolve, find_file, &calls };
 	int result;
 
 	config_errors_clear(&fixture->errors);
 	config_unref(fixture->config);
 	fixture->config = NULL;
-	assert_int_equal(config_builder_new(&builder, &fixture->errors, resolve,
-	                                    &calls), 0);
+	assert_int_equal(config_builder_new(&builder, &fixture->errors,
+	                                    &world), 0);
 	for (line = strtok_r(copy, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		place.line++;
