@@ -157,13 +157,25 @@ static void judge_failure(const struct probe *probe, CURLcode code,
 		explain_in_words(probe, code, result);
 }
 
+/* libcurl may have stumbled over the connection's end first, and only found
+ * the alert when it closed. */
+static void explain_alert(const struct probe *probe, CURLcode code,
+                          struct probe_result *result)
+{
+	if (strstr(probe->error, "alert") != NULL)
+		explain_in_words(probe, code, result);
+	else
+		probe_explain(result, "TLS alert %d from the server",
+		              probe->tls.alert);
+}
+
 static bool judge_tls(const struct probe *probe, CURLcode code,
                       struct probe_result *result)
 {
 	if (probe->stop == STOP_ALPN)
 		probe_explain(result, "no HTTP/2: the server has not agreed to it (ALPN)");
-	else if (code != CURLE_OK && probe->tls.alert)
-		explain_in_words(probe, code, result);
+	else if (code != CURLE_OK && probe->tls.alert != 0)
+		explain_alert(probe, code, result);
 	else
 		return false;
 	result->outcome = HEALTH_L6TLS;

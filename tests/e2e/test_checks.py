@@ -62,7 +62,7 @@ server {{
 NGINX_PORTS = ("http https h2 h2c slow_h2 slow_h2c other expired selfsigned "
                "client").split()
 
-TLS_13 = "tlsv13 alert certificate required"
+TLS_13 = r"tlsv13 alert certificate required|TLS alert 116"
 EXPIRED = "SSL certificate problem: certificate has expired"
 SELF_SIGNED = "SSL certificate problem: self-signed certificate"
 OTHER_NAME = "SSL: no alternative certificate subject name matches target " \
@@ -74,7 +74,7 @@ NO_HANDSHAKE = "no TLS handshake within 300 ms"
 PING = r"send = PING\r\n"
 PONG = r"expect = ^\+PONG"
 
-# kind, server, keys, outcome, what the sentence begins with or has in it
+# kind, server, keys, outcome, a regular expression for the sentence
 TABLE = [
     ("http", "http", "", "L7OK", ""),
     ("http", "refused", "", "L4CON", "Connection refused"),
@@ -120,9 +120,9 @@ TABLE = [
     ("https", "client", "tls_cert = FOLDER/client.pem\n"
      "tls_key = FOLDER/client.key", "L7OK", ""),
     ("https", "client13", "", "L6TLS", TLS_13),
-    ("https", "client12", "", "L6TLS", "alert handshake failure"),
+    ("https", "client12", "", "L6TLS", "alert handshake failure|TLS alert 40"),
     ("https", "client13", "tls_cert = FOLDER/selfsigned.pem\n"
-     "tls_key = FOLDER/selfsigned.key", "L6TLS", "alert unknown ca"),
+     "tls_key = FOLDER/selfsigned.key", "L6TLS", "alert unknown ca|TLS alert 48"),
 
     ("h2", "h2", "", "L7OK", ""),
     ("h2", "refused", "", "L4CON", "Connection refused"),
@@ -152,11 +152,11 @@ TABLE = [
     ("grpc", "grpc", "grpc_service = shop.Till", "L7STS",
      'service "shop.Till" is NOT_SERVING'),
     ("grpc", "grpc", "grpc_service = shop.None", "L7STS",
-     'NOT_FOUND (grpc-status 5) for service "shop.None": asked for'),
+     r'NOT_FOUND \(grpc-status 5\) for service "shop.None": asked for'),
     ("grpc", "grpc", "grpc_service = shop.Odd", "L7RSP",
      "no HealthCheckResponse"),
     ("grpc", "grpc_none", "", "L7STS",
-     "UNIMPLEMENTED (grpc-status 12) for the server"),
+     r"UNIMPLEMENTED \(grpc-status 12\) for the server"),
     ("grpc", "refused", "", "L4CON", "Connection refused"),
     ("grpc", "silent", "", "L7TOUT", SILENT),
     ("grpc", "slow_h2c", "", "L7TOUT", SILENT),
@@ -199,7 +199,7 @@ TABLE = [
     ("tls", "redis", "", "L6TLS", ""),
     ("tls", "expired", "", "L6CERT", EXPIRED),
     ("tls", "other", "", "L6CERT", OTHER_NAME),
-    ("tls", "client12", "", "L6TLS", "alert handshake failure"),
+    ("tls", "client12", "", "L6TLS", "alert handshake failure|TLS alert 40"),
     ("tls", "client13", f"{PING}\n{PONG}", "L6TLS", TLS_13),
 ]
 
@@ -279,5 +279,5 @@ def test_every_kind(folder):
     wrong = [f"{kind} {server} {keys!r}: {seen[number]}, not {outcome} {why!r}"
              for number, (kind, server, keys, outcome, why)
              in enumerate(TABLE)
-             if seen[number][0] != outcome or why not in seen[number][1]]
+             if seen[number][0] != outcome or not re.search(why, seen[number][1])]
     assert not wrong, "\n".join(wrong)
