@@ -308,7 +308,7 @@ static void begin(struct probe *probe)
 	probe->http.head.size = 0;
 	memset(&probe->talk, 0, sizeof(probe->talk));
 	probe->tls.cert_expires_at_us = 0;
-	probe->tls.alert = false;
+	probe->tls.alert = 0;
 	probe->tls.problem[0] = '\0';
 }
 

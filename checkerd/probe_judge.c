@@ -100,6 +100,14 @@ static const char *connect_text(const struct probe *probe)
 	return strerror((int) error);
 }
 
+/* Without TLS nothing but its silence tells that a server has none. */
+static bool has_no_h2(const struct probe *probe)
+{
+	return probe->phase == PHASE_TALK && !probe->check->tls &&
+	       probe->check->http_major == '2' &&
+	       probe->http.header_bytes == 0;
+}
+
 /* libcurl's words, but for the place that it thinks it is connected to. */
 static void explain_in_words(const struct probe *probe, CURLcode code,
                              struct probe_result *result)
@@ -108,7 +116,7 @@ static void explain_in_words(const struct probe *probe, CURLcode code,
 	                                           : curl_easy_strerror(code);
 	const char *place = strstr(words, " in connection to ");
 
-	probe_explain(result, "%.*s",
+	probe_explain(result, "%s%.*s", has_no_h2(probe) ? "no HTTP/2: " : "",
 	              place != NULL ? (int) (place - words)
 	                            : HEALTH_MESSAGE_SIZE,
 	              words);
@@ -149,13 +157,25 @@ static void judge_failure(const struct probe *probe, CURLcode code,
 		explain_in_words(probe, code, result);
 }
 
+/* libcurl may have stumbled over the connection's end first, and only found
+ * the alert when it closed. */
+static void explain_alert(const struct probe *probe, CURLcode code,
+                          struct probe_result *result)
+{
+	if (strstr(probe->error, "alert") != NULL)
+		explain_in_words(probe, code, result);
+	else
+		probe_explain(result, "TLS alert %d from the server",
+		              probe->tls.alert);
+}
+
 static bool judge_tls(const struct probe *probe, CURLcode code,
                       struct probe_result *result)
 {
 	if (probe->stop == STOP_ALPN)
-		probe_explain(result, "no HTTP/2: the server ignores ALPN");
-	else if (code != CURLE_OK && probe->tls.alert)
-		explain_in_words(probe, code, result);
+		probe_explain(result, "no HTTP/2: the server has not agreed to it (ALPN)");
+	else if (code != CURLE_OK && probe->tls.alert != 0)
+		explain_alert(probe, code, result);
 	else
 		return false;
 	result->outcome = HEALTH_L6TLS;

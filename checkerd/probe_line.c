@@ -130,7 +130,10 @@ int probe_line_take(struct probe_line *line, struct probe *probe)
 	if (keep)
 		probe->kept->references++;
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, keep ? 0L : 1L);
-	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, keep ? 0L : 1L);
+	/* one that libcurl only makes is closed with its transfer anyway, and
+	 * with this, before anything was said */
+	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE,
+	                 keep || probe->check->talk != NULL ? 0L : 1L);
 	if (keep)
 		curl_easy_setopt(easy, CURLOPT_SHARE, probe->kept->share);
 	probe_tls_attach(probe);

@@ -114,7 +114,7 @@ struct probe {
 		CURLU *url;
 		void *ssl_ctx;
 		uint64_t cert_expires_at_us;
-		bool alert; /* the other side gave up */
+		int alert; /* with which the other side gave up; 0: none */
 		char problem[64]; /* of our own files */
 	} tls;
 };

@@ -192,7 +192,7 @@ static void on_info(const SSL *ssl, int where, int value)
 		return;
 	probe = probe_of_ssl(ssl);
 	if (probe != NULL)
-		probe->tls.alert = true;
+		probe->tls.alert = value & 0xff;
 }
 
 static void ssl_ctx_drop(void **ssl_ctx)
