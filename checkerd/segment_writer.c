@@ -408,6 +408,7 @@ int segment_writer_prepare(struct segment_writer *writer,
 		unlink(writer->next_path);
 		return r;
 	}
+	next->shm.stream = next->header->stream; /* attached before it had one */
 	return current->header ? SEGMENT_REPLACED : SEGMENT_CREATED;
 }
 

@@ -34,7 +34,8 @@ class Checkerd:
 
     def write(self, ini):
         with open(self.path, "w") as file:
-            file.write(f"[checkerd]\nsegment = {self.segment}\n{ini}")
+            file.write(f"[checkerd]\nsegment = {self.segment}\n"
+                       f"report = {self.folder}/report.sock\n{ini}")
 
     def run(self, *arguments):
         """Runs to the end: (exit status, standard output, standard error)."""

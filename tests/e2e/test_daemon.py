@@ -46,8 +46,8 @@ def test_a_bad_file_is_refused_with_all_that_is_wrong(folder):
     for arguments in ((), ("-t",), ("-T",), ("--once",)):
         status, _, errors = checkerd.run(*arguments)
         assert status == 1
-        for line, word in ((5, "interval: "), (6, "intervall"),
-                           (8, "weight"), (9, "fail_status")):
+        for line, word in ((6, "interval: "), (7, "intervall"),
+                           (9, "weight"), (10, "fail_status")):
             assert re.search(rf"checkerd\.ini:{line}: .*{word}", errors), word
         assert 'did you mean "interval"?' in errors
     assert not os.path.exists(checkerd.segment)
@@ -57,7 +57,7 @@ def test_a_bad_file_at_reload_changes_nothing(folder, backends):
     with Checkerd(folder, ini(backends)) as checkerd:
         checkerd.wait_state("web/a", "up")
         checkerd.reload(BAD, "refused")
-        assert checkerd.log.lines("checkerd.ini:6: ")
+        assert checkerd.log.lines("checkerd.ini:7: ")
         probes = checkerd.host("web/a")["probes"]
         checkerd.wait_probes("web/a", probes + 3)
 
