@@ -11,7 +11,8 @@
  *   shared      one per path, in an nginx shared zone that outlives reloads;
  *               what has been said already, so that it is said once
  *
- * module.c     directives, covering upstreams, the wrapped peer handlers
+ * module.c     directives, covering upstreams
+ * peer.c       the wrapped peer handlers
  * segment.c    mapping, replacing, heartbeat, the timer
  * match.c      which host is which peer
  * sync.c       from host words to peer->down
@@ -210,6 +211,11 @@ typedef struct {
 #endif
 } ngx_http_upstream_health_shm_peer_data_t;
 
+
+/* peer.c */
+
+ngx_int_t ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us);
 
 /* segment.c */
 
