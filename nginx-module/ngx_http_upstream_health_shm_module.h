@@ -222,8 +222,6 @@ ngx_int_t ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
 const char *ngx_http_upstream_health_shm_map(ngx_str_t *path,
     struct health_shm *shm, ngx_file_info_t *fi, ngx_err_t *err);
 void ngx_http_upstream_health_shm_unmap(struct health_shm *shm);
-ngx_int_t ngx_http_upstream_health_shm_read_event(struct health_shm *shm,
-    uint64_t number, struct health_event *event);
 void ngx_http_upstream_health_shm_unmapped(
     ngx_http_upstream_health_shm_segment_t *segment);
 void ngx_http_upstream_health_shm_start(

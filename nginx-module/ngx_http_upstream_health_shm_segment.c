@@ -125,25 +125,6 @@ ngx_http_upstream_health_shm_unmap(struct health_shm *shm)
 }
 
 
-/*
- * Out of line on purpose: the copy is made as 64-bit words and read as a
- * struct, which a compiler that sees both may reorder.
- */
-
-ngx_int_t
-ngx_http_upstream_health_shm_read_event(struct health_shm *shm,
-    uint64_t number, struct health_event *event)
-{
-    if (!health_shm_event(shm, number, event)
-        || event->kind == 0 || event->kind >= HEALTH_EVENT_KIND_COUNT)
-    {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
 /* the state in which a segment starts and ends */
 
 void

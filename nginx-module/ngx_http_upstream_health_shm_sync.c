@@ -127,10 +127,7 @@ ngx_http_upstream_health_shm_sync(
      * $upstream_health_seq promises that it was acted on.
      */
 
-    if (head != segment->seq && !all
-        && ngx_http_upstream_health_shm_read_event(shm, head, &event)
-           == NGX_OK)
-    {
+    if (head != segment->seq && !all && health_shm_event(shm, head, &event)) {
         if (event.host < shm->host_count) {
             ngx_http_upstream_health_shm_sync_host(segment, event.host);
 
