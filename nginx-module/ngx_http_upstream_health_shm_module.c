@@ -461,6 +461,7 @@ ngx_http_upstream_health_shm_get_segment(ngx_conf_t *cf, ngx_str_t *path)
     segment->event = &hmcf->event;
 
     ngx_http_upstream_health_shm_unmapped(segment);
+    ngx_http_upstream_health_shm_set_report(cf, segment);
 
     if (ngx_array_init(&segment->upstreams, cf->pool, 4,
                        sizeof(ngx_http_upstream_health_shm_srv_conf_t *))

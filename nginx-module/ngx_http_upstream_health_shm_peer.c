@@ -3,7 +3,7 @@
  * What the module adds to a request: the wrapped handlers of its peer.
  *
  * A request pays for one comparison when its peer is initialised and one for
- * each peer it gets.
+ * each peer it gets, and for two when it lets go of one that did not fail.
  *
  * Wrapping `get` alone would have been cheaper than wrapping all handlers, but
  * there is no way from a peer connection to what was wrapped but its `data`.
@@ -20,6 +20,9 @@ static ngx_int_t ngx_http_upstream_health_shm_get_changed_peer(
     __attribute__((noinline));
 static void ngx_http_upstream_health_shm_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
+static void ngx_http_upstream_health_shm_free_observed_peer(
+    ngx_peer_connection_t *pc, ngx_http_upstream_health_shm_peer_data_t *hp,
+    ngx_uint_t state) __attribute__((noinline));
 static void ngx_http_upstream_health_shm_notify_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t type);
 #if (NGX_HTTP_SSL)
@@ -148,6 +151,25 @@ ngx_http_upstream_health_shm_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state)
 {
     ngx_http_upstream_health_shm_peer_data_t  *hp = data;
+
+    if (state || hp->conf->any.observe == HEALTH_OBSERVE_STATUS) {
+        ngx_http_upstream_health_shm_free_observed_peer(pc, hp, state);
+        return;
+    }
+
+    hp->original_free_peer(pc, hp->data, state);
+}
+
+
+/* apart for the same reason */
+
+static void
+ngx_http_upstream_health_shm_free_observed_peer(ngx_peer_connection_t *pc,
+    ngx_http_upstream_health_shm_peer_data_t *hp, ngx_uint_t state)
+{
+    /* first: the address may go with the peer */
+
+    ngx_http_upstream_health_shm_observe(pc, hp->conf, state);
 
     hp->original_free_peer(pc, hp->data, state);
 }

@@ -195,6 +195,8 @@ ngx_http_upstream_health_shm_stop(void *data)
     for (i = 0; i < hmcf->segments.nelts; i++) {
         ngx_http_upstream_health_shm_release(segment[i]);
     }
+
+    ngx_http_upstream_health_shm_hang_up();
 }
 
 
@@ -261,6 +263,8 @@ ngx_http_upstream_health_shm_watch(
     if (!segment->mapped) {
         return NGX_OK;
     }
+
+    ngx_http_upstream_health_shm_hello(segment);
 
     hscfp = segment->upstreams.elts;
 
@@ -347,6 +351,7 @@ ngx_http_upstream_health_shm_remap(
 
     segment->heartbeat = health_shm_heartbeat(&segment->shm);
     segment->moved = ngx_current_msec;
+    segment->hello = ngx_current_msec;
 
     ngx_http_upstream_health_shm_last_beat(segment);
 
@@ -371,6 +376,7 @@ ngx_http_upstream_health_shm_release(
     }
 
     ngx_http_upstream_health_shm_unmapped(segment);
+    ngx_http_upstream_health_shm_forget_failures(segment);
 
     hscfp = segment->upstreams.elts;
 
@@ -379,6 +385,7 @@ ngx_http_upstream_health_shm_release(
         hscfp[i]->nmembers = 0;
         hscfp[i]->nprimary = 0;
         hscfp[i]->npools = 0;
+        ngx_memzero(&hscfp[i]->any, sizeof(struct health_host));
         hscfp[i]->unnamed = 0;
 #if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
         hscfp[i]->config = NULL;
