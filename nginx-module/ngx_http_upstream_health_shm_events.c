@@ -90,8 +90,8 @@ ngx_http_upstream_health_shm_events(
 
         own = (n >= first);
 
-        if (ngx_http_upstream_health_shm_read_event(&segment->shm, n, &event)
-            != NGX_OK)
+        if (!health_shm_event(&segment->shm, n, &event)
+            || event.kind == 0 || event.kind >= HEALTH_EVENT_KIND_COUNT)
         {
             segment->lost += own;
             continue;

@@ -19,11 +19,17 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_UNKNOWN  ((uint64_t) 3 << 62)
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_NAMES_LEN    1024
 
+/* hosts of one upstream that may share an address */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SAME     256
+
 
 static ngx_int_t ngx_http_upstream_health_shm_link_pools(
     ngx_http_upstream_health_shm_segment_t *segment);
 static ngx_int_t ngx_http_upstream_health_shm_add_addresses(
     ngx_http_upstream_health_shm_segment_t *segment);
+static void ngx_http_upstream_health_shm_add_observe(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    const struct health_host *host);
 static ngx_int_t ngx_http_upstream_health_shm_add_members(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_pool_t *pool);
 static size_t ngx_http_upstream_health_shm_sockaddr_key(struct sockaddr *sa,
@@ -213,6 +219,9 @@ ngx_http_upstream_health_shm_add_addresses(
                 address->host = host;
 
                 hscf->naddresses++;
+
+                ngx_http_upstream_health_shm_add_observe(hscf,
+                                                         &shm->hosts[host]);
             }
         }
     }
@@ -224,6 +233,35 @@ ngx_http_upstream_health_shm_add_addresses(
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_upstream_health_shm_add_observe(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    const struct health_host *host)
+{
+    ngx_uint_t           i;
+    struct health_host  *any;
+
+    any = &hscf->any;
+
+    switch (host->observe) {
+
+    case HEALTH_OBSERVE_STATUS:
+        for (i = 0; i < 8; i++) {
+            any->live_fail_status[i] |= host->live_fail_status[i];
+        }
+
+        /* fall through */
+
+    case HEALTH_OBSERVE_CONNECT:
+        any->observe = ngx_max(any->observe, host->observe);
+        break;
+
+    default: /* HEALTH_OBSERVE_OFF */
+        break;
+    }
 }
 
 
@@ -272,7 +310,8 @@ ngx_http_upstream_health_shm_add_members(
 
         for (peer = peers->peer; peer && n < room; peer = peer->next) {
 
-            address = ngx_http_upstream_health_shm_find_peer(hscf, peer);
+            address = ngx_http_upstream_health_shm_find_sockaddr(hscf,
+                                                peer->sockaddr, peer->socklen);
 
             if (address != NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE) {
                 members[n].address = address;
@@ -340,17 +379,45 @@ ngx_http_upstream_health_shm_find(
 
 
 ngx_uint_t
-ngx_http_upstream_health_shm_find_peer(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf,
-    ngx_http_upstream_rr_peer_t *peer)
+ngx_http_upstream_health_shm_find_sockaddr(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, struct sockaddr *sa,
+    socklen_t socklen)
 {
     size_t  len;
     u_char  key[NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_LEN];
 
-    len = ngx_http_upstream_health_shm_sockaddr_key(peer->sockaddr,
-                                                    peer->socklen, key);
+    len = ngx_http_upstream_health_shm_sockaddr_key(sa, socklen, key);
 
     return ngx_http_upstream_health_shm_find(hscf, key, len);
+}
+
+
+/* where the addresses that equal the n-th end, if it is their first */
+
+ngx_uint_t
+ngx_http_upstream_health_shm_find_end(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n)
+{
+    ngx_str_t                               *key;
+    ngx_uint_t                               i, last;
+    ngx_http_upstream_health_shm_address_t  *addresses;
+
+    addresses = hscf->addresses;
+    key = &addresses[n].key;
+
+    last = ngx_min(n + NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SAME,
+                   hscf->naddresses);
+
+    for (i = n + 1; i < last; i++) {
+
+        if (addresses[i].key.len != key->len
+            || ngx_memcmp(addresses[i].key.data, key->data, key->len) != 0)
+        {
+            break;
+        }
+    }
+
+    return i;
 }
 
 
@@ -497,7 +564,8 @@ ngx_http_upstream_health_shm_name_unknown(
 
         for (peer = peers->peer; peer; peer = peer->next) {
 
-            if (ngx_http_upstream_health_shm_find_peer(hscf, peer)
+            if (ngx_http_upstream_health_shm_find_sockaddr(hscf,
+                                                peer->sockaddr, peer->socklen)
                 != NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE)
             {
                 continue;

@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Active health for nginx's upstreams: peers that checkerd holds down get no
- * requests.  This file is what nginx sees of the module: its directive, which
- * upstreams it covers, and what it adds to a request.
+ * requests.  This file is what nginx sees of the module: its directive and
+ * which upstreams it covers.
  *
  *   upstream_health_shm [FILE] [upstream=NAME] [stale=TIME] | off;
  *   context: http, upstream
  *
  * All upstreams are covered at postconfiguration, when balancers, keepalive
  * and their like have put their own handlers in place: ours wrap whatever is
- * there, in any order of directives.  A request pays for one comparison when
- * its peer is initialised and one for each peer it gets.
- *
- * Wrapping `get` alone would have been cheaper than wrapping all handlers, but
- * there is no way from a peer connection to what was wrapped but its `data`.
+ * there, in any order of directives.
  */
 
 
@@ -25,26 +21,6 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_MIN_STALE  1000
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_STALE  86400000
 
-
-static ngx_int_t ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
-    ngx_http_upstream_srv_conf_t *us);
-static ngx_int_t ngx_http_upstream_health_shm_get_peer(
-    ngx_peer_connection_t *pc, void *data);
-static ngx_int_t ngx_http_upstream_health_shm_get_changed_peer(
-    ngx_peer_connection_t *pc, ngx_http_upstream_health_shm_peer_data_t *hp)
-    __attribute__((noinline));
-static void ngx_http_upstream_health_shm_free_peer(ngx_peer_connection_t *pc,
-    void *data, ngx_uint_t state);
-static void ngx_http_upstream_health_shm_notify_peer(ngx_peer_connection_t *pc,
-    void *data, ngx_uint_t type);
-#if (NGX_HTTP_SSL)
-static ngx_int_t ngx_http_upstream_health_shm_set_session(
-    ngx_peer_connection_t *pc, void *data);
-static void ngx_http_upstream_health_shm_save_session(
-    ngx_peer_connection_t *pc, void *data);
-#endif
-static void ngx_http_upstream_health_shm_catch_up(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf);
 
 static char *ngx_http_upstream_health_shm(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -128,188 +104,6 @@ ngx_module_t  ngx_http_upstream_health_shm_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
-
-
-static ngx_inline ngx_uint_t
-ngx_http_upstream_health_shm_changed(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf,
-    ngx_http_upstream_health_shm_segment_t *segment)
-{
-    if (health_load(segment->word) != segment->generation) {
-        return 1;
-    }
-
-#if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
-
-    if (hscf->config
-        && *(volatile ngx_uint_t *) hscf->config != hscf->config_seen)
-    {
-        return 1;
-    }
-
-#endif
-
-    return 0;
-}
-
-
-static ngx_int_t
-ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
-    ngx_http_upstream_srv_conf_t *us)
-{
-    ngx_peer_connection_t                     *pc;
-    ngx_http_upstream_health_shm_srv_conf_t   *hscf;
-    ngx_http_upstream_health_shm_peer_data_t  *hp;
-
-    hscf = ngx_http_conf_upstream_srv_conf(us,
-                                          ngx_http_upstream_health_shm_module);
-
-    hp = ngx_palloc(r->pool, sizeof(ngx_http_upstream_health_shm_peer_data_t));
-    if (hp == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_http_upstream_health_shm_changed(hscf, hscf->segment)) {
-        ngx_http_upstream_health_shm_catch_up(hscf);
-    }
-
-    if (hscf->original_init_peer(r, us) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    pc = &r->upstream->peer;
-
-    hp->conf = hscf;
-    hp->seq = 0;
-
-    hp->data = pc->data;
-    hp->original_get_peer = pc->get;
-    hp->original_free_peer = pc->free;
-
-    pc->data = hp;
-    pc->get = ngx_http_upstream_health_shm_get_peer;
-    pc->free = ngx_http_upstream_health_shm_free_peer;
-
-    if (pc->notify) {
-        hp->original_notify = pc->notify;
-        pc->notify = ngx_http_upstream_health_shm_notify_peer;
-    }
-
-#if (NGX_HTTP_SSL)
-    hp->original_set_session = pc->set_session;
-    hp->original_save_session = pc->save_session;
-    pc->set_session = ngx_http_upstream_health_shm_set_session;
-    pc->save_session = ngx_http_upstream_health_shm_save_session;
-#endif
-
-    ngx_http_set_ctx(r, hp, ngx_http_upstream_health_shm_module);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_upstream_health_shm_get_peer(ngx_peer_connection_t *pc, void *data)
-{
-    ngx_http_upstream_health_shm_peer_data_t  *hp = data;
-
-    ngx_http_upstream_health_shm_segment_t  *segment;
-
-    segment = hp->conf->segment;
-
-    if (ngx_http_upstream_health_shm_changed(hp->conf, segment)) {
-        return ngx_http_upstream_health_shm_get_changed_peer(pc, hp);
-    }
-
-    hp->seq = segment->seq;
-
-    return hp->original_get_peer(pc, hp->data);
-}
-
-
-/* apart, so that the above gets by without a stack frame */
-
-static ngx_int_t
-ngx_http_upstream_health_shm_get_changed_peer(ngx_peer_connection_t *pc,
-    ngx_http_upstream_health_shm_peer_data_t *hp)
-{
-    ngx_http_upstream_health_shm_catch_up(hp->conf);
-
-    hp->seq = hp->conf->segment->seq;
-
-    return hp->original_get_peer(pc, hp->data);
-}
-
-
-static void
-ngx_http_upstream_health_shm_free_peer(ngx_peer_connection_t *pc, void *data,
-    ngx_uint_t state)
-{
-    ngx_http_upstream_health_shm_peer_data_t  *hp = data;
-
-    hp->original_free_peer(pc, hp->data, state);
-}
-
-
-static void
-ngx_http_upstream_health_shm_notify_peer(ngx_peer_connection_t *pc, void *data,
-    ngx_uint_t type)
-{
-    ngx_http_upstream_health_shm_peer_data_t  *hp = data;
-
-    hp->original_notify(pc, hp->data, type);
-}
-
-
-#if (NGX_HTTP_SSL)
-
-static ngx_int_t
-ngx_http_upstream_health_shm_set_session(ngx_peer_connection_t *pc, void *data)
-{
-    ngx_http_upstream_health_shm_peer_data_t  *hp = data;
-
-    return hp->original_set_session(pc, hp->data);
-}
-
-
-static void
-ngx_http_upstream_health_shm_save_session(ngx_peer_connection_t *pc,
-    void *data)
-{
-    ngx_http_upstream_health_shm_peer_data_t  *hp = data;
-
-    hp->original_save_session(pc, hp->data);
-}
-
-#endif
-
-
-/* Peers now; lines, hooks and a new mapping when the request is out of here. */
-
-static void
-ngx_http_upstream_health_shm_catch_up(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf)
-{
-    ngx_http_upstream_health_shm_segment_t  *segment;
-
-    segment = hscf->segment;
-
-    if (health_load(segment->word) != segment->generation) {
-        ngx_http_upstream_health_shm_sync(segment, 0);
-
-        ngx_post_event(segment->event, &ngx_posted_events);
-    }
-
-#if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
-
-    if (hscf->config
-        && *(volatile ngx_uint_t *) hscf->config != hscf->config_seen)
-    {
-        ngx_http_upstream_health_shm_refresh(hscf);
-    }
-
-#endif
-}
 
 
 static char *
@@ -667,6 +461,7 @@ ngx_http_upstream_health_shm_get_segment(ngx_conf_t *cf, ngx_str_t *path)
     segment->event = &hmcf->event;
 
     ngx_http_upstream_health_shm_unmapped(segment);
+    ngx_http_upstream_health_shm_set_report(cf, segment);
 
     if (ngx_array_init(&segment->upstreams, cf->pool, 4,
                        sizeof(ngx_http_upstream_health_shm_srv_conf_t *))

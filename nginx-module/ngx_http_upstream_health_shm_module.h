@@ -11,12 +11,14 @@
  *   shared      one per path, in an nginx shared zone that outlives reloads;
  *               what has been said already, so that it is said once
  *
- * module.c     directives, covering upstreams, the wrapped peer handlers
+ * module.c     directives, covering upstreams
+ * peer.c       the wrapped peer handlers
  * segment.c    mapping, replacing, heartbeat, the timer
  * match.c      which host is which peer
  * sync.c       from host words to peer->down
  * zone.c       the shared zone
  * events.c     event lines and the hook
+ * report.c     live failures, told to checkerd
  * variables.c  what a configuration can ask
  */
 
@@ -111,8 +113,13 @@ typedef struct {
 } ngx_http_upstream_health_shm_shared_t;
 
 
+typedef struct ngx_http_upstream_health_shm_failure_s
+    ngx_http_upstream_health_shm_failure_t;
+
+
 typedef struct {
     ngx_str_t                                 path;
+    struct sockaddr_un                        report;
     ngx_array_t                               upstreams;  /* srv conf * */
     ngx_shm_zone_t                           *shm_zone;
     ngx_http_upstream_health_shm_shared_t    *shared;
@@ -136,6 +143,10 @@ typedef struct {
 
     uint64_t                                  seen;
     uint64_t                                  lost;
+
+    ngx_msec_t                                hello;      /* when it is due */
+    ngx_event_t                               flush;
+    ngx_http_upstream_health_shm_failure_t   *failures;
 
     uint64_t                                  said;
     ngx_err_t                                 err;
@@ -180,6 +191,9 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     uint32_t                                 *pools;
     ngx_uint_t                                npools;
 
+    /* all that any of its hosts wants to be told of live traffic */
+    struct health_host                        any;
+
 #if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
     ngx_uint_t                               *config;
     ngx_uint_t                                config_seen;
@@ -211,13 +225,16 @@ typedef struct {
 } ngx_http_upstream_health_shm_peer_data_t;
 
 
+/* peer.c */
+
+ngx_int_t ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us);
+
 /* segment.c */
 
 const char *ngx_http_upstream_health_shm_map(ngx_str_t *path,
     struct health_shm *shm, ngx_file_info_t *fi, ngx_err_t *err);
 void ngx_http_upstream_health_shm_unmap(struct health_shm *shm);
-ngx_int_t ngx_http_upstream_health_shm_read_event(struct health_shm *shm,
-    uint64_t number, struct health_event *event);
 void ngx_http_upstream_health_shm_unmapped(
     ngx_http_upstream_health_shm_segment_t *segment);
 void ngx_http_upstream_health_shm_start(
@@ -232,9 +249,11 @@ size_t ngx_http_upstream_health_shm_host_key(struct health_shm *shm,
     uint32_t host, u_char *buf);
 ngx_uint_t ngx_http_upstream_health_shm_find(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, u_char *key, size_t len);
-ngx_uint_t ngx_http_upstream_health_shm_find_peer(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf,
-    ngx_http_upstream_rr_peer_t *peer);
+ngx_uint_t ngx_http_upstream_health_shm_find_sockaddr(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, struct sockaddr *sa,
+    socklen_t socklen);
+ngx_uint_t ngx_http_upstream_health_shm_find_end(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n);
 void ngx_http_upstream_health_shm_name_unknown(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
 
@@ -267,6 +286,18 @@ void ngx_http_upstream_health_shm_last_beat(
 ngx_int_t ngx_http_upstream_health_shm_events(
     ngx_http_upstream_health_shm_main_conf_t *hmcf,
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+
+/* report.c */
+
+void ngx_http_upstream_health_shm_set_report(ngx_conf_t *cf,
+    ngx_http_upstream_health_shm_segment_t *segment);
+void ngx_http_upstream_health_shm_observe(ngx_peer_connection_t *pc,
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t state);
+void ngx_http_upstream_health_shm_hello(
+    ngx_http_upstream_health_shm_segment_t *segment);
+void ngx_http_upstream_health_shm_forget_failures(
+    ngx_http_upstream_health_shm_segment_t *segment);
+void ngx_http_upstream_health_shm_hang_up(void);
 
 /* variables.c */
 

@@ -125,25 +125,6 @@ ngx_http_upstream_health_shm_unmap(struct health_shm *shm)
 }
 
 
-/*
- * Out of line on purpose: the copy is made as 64-bit words and read as a
- * struct, which a compiler that sees both may reorder.
- */
-
-ngx_int_t
-ngx_http_upstream_health_shm_read_event(struct health_shm *shm,
-    uint64_t number, struct health_event *event)
-{
-    if (!health_shm_event(shm, number, event)
-        || event->kind == 0 || event->kind >= HEALTH_EVENT_KIND_COUNT)
-    {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
 /* the state in which a segment starts and ends */
 
 void
@@ -214,6 +195,8 @@ ngx_http_upstream_health_shm_stop(void *data)
     for (i = 0; i < hmcf->segments.nelts; i++) {
         ngx_http_upstream_health_shm_release(segment[i]);
     }
+
+    ngx_http_upstream_health_shm_hang_up();
 }
 
 
@@ -280,6 +263,8 @@ ngx_http_upstream_health_shm_watch(
     if (!segment->mapped) {
         return NGX_OK;
     }
+
+    ngx_http_upstream_health_shm_hello(segment);
 
     hscfp = segment->upstreams.elts;
 
@@ -366,6 +351,7 @@ ngx_http_upstream_health_shm_remap(
 
     segment->heartbeat = health_shm_heartbeat(&segment->shm);
     segment->moved = ngx_current_msec;
+    segment->hello = ngx_current_msec;
 
     ngx_http_upstream_health_shm_last_beat(segment);
 
@@ -390,6 +376,7 @@ ngx_http_upstream_health_shm_release(
     }
 
     ngx_http_upstream_health_shm_unmapped(segment);
+    ngx_http_upstream_health_shm_forget_failures(segment);
 
     hscfp = segment->upstreams.elts;
 
@@ -398,6 +385,7 @@ ngx_http_upstream_health_shm_release(
         hscfp[i]->nmembers = 0;
         hscfp[i]->nprimary = 0;
         hscfp[i]->npools = 0;
+        ngx_memzero(&hscfp[i]->any, sizeof(struct health_host));
         hscfp[i]->unnamed = 0;
 #if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
         hscfp[i]->config = NULL;

@@ -24,10 +24,6 @@
 #include "ngx_http_upstream_health_shm_module.h"
 
 
-/* hosts of one upstream that may share an address */
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SAME  256
-
-
 static ngx_uint_t ngx_http_upstream_health_shm_is_down(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n);
 static void ngx_http_upstream_health_shm_set(
@@ -71,7 +67,8 @@ ngx_http_upstream_health_shm_refresh(
             down = 0;
 
             if (hscf->active && hscf->naddresses) {
-                n = ngx_http_upstream_health_shm_find_peer(hscf, peer);
+                n = ngx_http_upstream_health_shm_find_sockaddr(hscf,
+                                                peer->sockaddr, peer->socklen);
 
                 if (n != NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE) {
                     down = ngx_http_upstream_health_shm_is_down(hscf, n);
@@ -127,10 +124,7 @@ ngx_http_upstream_health_shm_sync(
      * $upstream_health_seq promises that it was acted on.
      */
 
-    if (head != segment->seq && !all
-        && ngx_http_upstream_health_shm_read_event(shm, head, &event)
-           == NGX_OK)
-    {
+    if (head != segment->seq && !all && health_shm_event(shm, head, &event)) {
         if (event.host < shm->host_count) {
             ngx_http_upstream_health_shm_sync_host(segment, event.host);
 
@@ -283,26 +277,17 @@ static ngx_uint_t
 ngx_http_upstream_health_shm_is_down(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n)
 {
-    ngx_str_t                               *key;
-    ngx_uint_t                               i, last;
+    ngx_uint_t                               end;
     ngx_http_upstream_health_shm_address_t  *addresses;
 
     addresses = hscf->addresses;
-    key = &addresses[n].key;
 
-    last = ngx_min(n + NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SAME,
-                   hscf->naddresses);
+    end = ngx_http_upstream_health_shm_find_end(hscf, n);
 
-    for (i = n; i < last; i++) {
-
-        if (addresses[i].key.len != key->len
-            || ngx_memcmp(addresses[i].key.data, key->data, key->len) != 0)
-        {
-            break;
-        }
+    for ( /* void */ ; n < end; n++) {
 
         if (health_word_routable(health_shm_word(&hscf->segment->shm,
-                                                 addresses[i].host)))
+                                                 addresses[n].host)))
         {
             return 0;
         }

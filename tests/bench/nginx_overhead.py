@@ -6,9 +6,11 @@ between entry and exit of the functions that initialise, get and free a peer:
 round robin's own, and ours around them.  Whole runs were not compared: how
 often the event loop wakes up differs by more than what is to be measured.
 
-Prints, for each number of servers, `name ours stock ratio` and what is added.
+Prints, for each number of servers and whatever hosts want to be told of live
+traffic, `name ours stock ratio` and what is added.
 """
 
+import itertools
 import os
 import re
 import sys
@@ -24,6 +26,7 @@ from segment import Segment  # noqa: E402
 REQUESTS = 200
 STOCK = [f"ngx_http_upstream_{name}_round_robin_peer"
          for name in ("init", "get", "free")]
+MODES = ["off", "connect", "status 5xx"]
 OURS = [f"ngx_http_upstream_health_shm_{name}_peer"
         for name in ("init", "get", "free")]
 
@@ -61,15 +64,16 @@ def main():
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, \
             Backends(1) as backends:
         os.chmod(folder, 0o755)
-        for size in sizes:
+        for size, observe in itertools.product(sizes, MODES):
             servers = f"server {backends[0].address};" * size
             path = os.path.join(folder, f"{size}.shm")
             with Segment(path) as segment:
+                segment.observe(*observe.split())
                 segment.pools({"primary": backends})
                 ours = per_request(f"upstream web {{ {servers} "
                                    f"upstream_health_shm {path}; }}", OURS)
             stock = per_request(f"upstream web {{ {servers} }}", STOCK)
-            print(f"nginx_pick_{size} {ours:.0f} {stock:.0f} "
+            print(f"nginx_pick_{size}_{observe.split()[0]} {ours:.0f} {stock:.0f} "
                   f"{ours / stock:.3f} added {ours - stock:.0f}", flush=True)
 
 

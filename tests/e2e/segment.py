@@ -27,6 +27,10 @@ class Segment:
         assert answer and answer[0] == "ok", f"{line}: {answer}"
         return answer[1] if len(answer) > 1 else ""
 
+    def observe(self, mode, fail_status=""):
+        """What hosts that are described from here on want to be told."""
+        self.tell(f"observe {mode} {fail_status}".rstrip())
+
     def pools(self, pools, upstream="web"):
         """pools = {name: [backend or address, ...]}; host ids are a, b, ...
         or the backends' own names.  A name may be (name, upstream)."""

@@ -5,6 +5,7 @@
  * "ok ..." or "error ...".  In between it keeps the heart beating.
  *
  *   pool NAME UPSTREAM              describes the next topology,
+ *   observe off|connect|status [MASKS]  of the hosts that follow,
  *   host ID ADDRESS                 pool by pool,
  *   activate                        which then takes force: ok FATE
  *   set POOL/HOST STATE [FAILCOUNT OUTCOME STATUS]      ok SEQ
@@ -17,6 +18,7 @@
 #include "address.h"
 #include "config.h"
 #include "segment_writer.h"
+#include "status_mask.h"
 #include "topology.h"
 #include "transition.h"
 #include "util.h"
@@ -35,6 +37,11 @@
 #define BEAT_MS     100
 #define LINE_SIZE   512
 
+struct observe {
+	uint8_t mode; /* enum health_observe */
+	struct status_mask fail_status;
+};
+
 struct tool {
 	struct segment_writer *writer;
 	bool active; /* there is a segment */
@@ -43,6 +50,8 @@ struct tool {
 	struct settings settings;
 	struct pool_config pools[MAX_POOLS];
 	struct host_config hosts[MAX_HOSTS];
+	struct observe observe; /* of hosts to come */
+	struct observe observes[MAX_HOSTS];
 };
 
 struct command {
@@ -89,6 +98,21 @@ static int add_pool(struct tool *tool, char **words, int count)
 	return answer("ok", "");
 }
 
+static int observe(struct tool *tool, char **words, int count)
+{
+	static const char *const modes[] = { "off", "connect", "status" };
+	const char *at;
+
+	tool->observe = (struct observe) { .mode = 0 };
+	for (uint8_t i = 0; i < ARRAY_SIZE(modes); i++)
+		if (strcmp(modes[i], words[1]) == 0)
+			tool->observe.mode = i;
+	if (count > 2 &&
+	    status_mask_parse(&tool->observe.fail_status, words[2], &at) < 0)
+		return -EINVAL;
+	return answer("ok", "");
+}
+
 static int add_host(struct tool *tool, char **words, int count)
 {
 	struct config *config = &tool->config;
@@ -104,6 +128,7 @@ static int add_host(struct tool *tool, char **words, int count)
 		                       .settings = &tool->settings };
 	if (address_parse(&host->address, words[2], &name_length, &port) < 0)
 		return -EINVAL;
+	tool->observes[config->host_count] = tool->observe;
 	tool->pools[config->pool_count - 1].host_count++;
 	config->host_count++;
 	return answer("ok", "");
@@ -137,6 +162,17 @@ static uint64_t publish(struct tool *tool, uint32_t host, uint64_t word,
 	return segment_writer_publish(tool->writer, &change);
 }
 
+/* Constant for readers, but the mapping is the writer's. */
+static void poke_observe(const struct health_host *host,
+                         const struct observe *from)
+{
+	struct health_host *to = (struct health_host *) (uintptr_t) host;
+
+	to->observe = from->mode;
+	memcpy(to->live_fail_status, from->fail_status.bits,
+	       sizeof(to->live_fail_status));
+}
+
 static int activate(struct tool *tool, char **words, int count)
 {
 	static const char *const fates[] = { "created", "adopted", "replaced" };
@@ -159,9 +195,11 @@ static int activate(struct tool *tool, char **words, int count)
 	if (fate < 0)
 		return fate;
 	shm = segment_writer_shm(tool->writer);
-	for (uint32_t h = 0; h < shm->host_count; h++)
+	for (uint32_t h = 0; h < shm->host_count; h++) {
+		poke_observe(&shm->hosts[h], &tool->observes[h]);
 		if (health_shm_word(shm, h) == 0)
 			publish(tool, h, fresh, NULL);
+	}
 	segment_writer_beat(tool->writer, now_us(CLOCK_MONOTONIC));
 	rc = segment_writer_activate(tool->writer);
 	if (rc < 0)
@@ -329,10 +367,11 @@ static int heart(struct tool *tool, char **words, int count)
 }
 
 static const struct command commands[] = {
-	{ "pool", add_pool, 3 }, { "host", add_host, 3 },
-	{ "activate", activate, 1 }, { "set", set, 3 },
-	{ "quiet", quiet, 3 }, { "tell", tell, 3 },
-	{ "flip", flip, 3 }, { "heart", heart, 2 },
+	{ "pool", add_pool, 3 }, { "observe", observe, 2 },
+	{ "host", add_host, 3 }, { "activate", activate, 1 },
+	{ "set", set, 3 }, { "quiet", quiet, 3 },
+	{ "tell", tell, 3 }, { "flip", flip, 3 },
+	{ "heart", heart, 2 },
 };
 
 static void run(struct tool *tool, char *line)
