@@ -115,7 +115,7 @@ struct probe {
 		void *ssl_ctx;
 		uint64_t cert_expires_at_us;
 		int alert; /* with which the other side gave up; 0: none */
-		char problem[64]; /* of our own files */
+		char problem[HEALTH_MESSAGE_SIZE]; /* of our own files */
 	} tls;
 };
 

@@ -216,7 +216,7 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *userdata)
 	if (settings->tls_verify &&
 	    trust_store(probe->prober, settings->tls_ca) == NULL) {
 		snprintf(probe->tls.problem, sizeof(probe->tls.problem),
-		         "no certificates to trust in %.30s",
+		         "no certificates to trust in %.80s",
 		         settings->tls_ca);
 		return CURLE_SSL_CACERT_BADFILE;
 	}
