@@ -70,6 +70,11 @@ const char *config_check_name(enum check_kind kind)
 	return config_key_find("check")->choices[kind];
 }
 
+bool config_check_uses_tls(enum check_kind kind)
+{
+	return config_key_applies(config_key_find("tls_verify"), kind);
+}
+
 static void print_key(const struct config_key *key,
                       enum config_sections section, const void *structure,
                       FILE *stream)

@@ -150,6 +150,7 @@ bool config_settings_equal(const struct settings *a, const struct settings *b);
 bool config_requests_equal(const struct settings *a, const struct settings *b);
 
 const char *config_check_name(enum check_kind kind);
+bool config_check_uses_tls(enum check_kind kind);
 
 /* Everything resolved, as a file that reads back as the same. */
 void config_print(const struct config *config, FILE *stream);

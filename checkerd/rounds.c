@@ -557,6 +557,10 @@ static void show_settings(struct rounds *rounds, const struct host *host)
 	                                     ? UINT16_MAX
 	                                     : host->target->host_count);
 	detail->passcount = host->verdict.passcount;
+	detail->flags = config_check_uses_tls(settings->check) &&
+	                                !settings->tls_verify
+	                        ? HEALTH_DETAIL_TLS_UNVERIFIED
+	                        : 0;
 	snprintf(detail->check, sizeof(detail->check), "%s",
 	         config_check_name(settings->check));
 	if (!detail->changed_at_us)
