@@ -8,6 +8,7 @@
  */
 #include "config_builder_private.h"
 
+#include "config_conflicts.h"
 #include "nearest.h"
 
 #include <errno.h>
@@ -147,7 +148,9 @@ static int derive_settings(struct config_builder *builder,
 	if (*settings->user_agent == '\0')
 		settings->user_agent = "checkerd/" CHECKERD_VERSION;
 	derive_pass_status(settings, &foundation->usual);
-	if (status_mask_empty(&settings->pass_status))
+	if (status_mask_empty(&settings->pass_status) &&
+	    config_key_applies(config_key_find("expect_status"),
+	                       settings->check))
 		config_errors_add(builder->errors, place, "expect_status",
 		                  "no status passes, allowed: at least one "
 		                  "that fail_status leaves");
@@ -209,6 +212,7 @@ static int finish_pool(struct config_builder *builder,
 		if (error < 0)
 			return error;
 	}
+	config_conflicts_find(builder->errors, &from->layer, pool->settings);
 	pool->host_count = from->count;
 	pool->hosts = arena_alloc(builder->arena, from->count,
 	                          sizeof(*pool->hosts));
@@ -371,8 +375,12 @@ static int apply_host_section(struct config_builder *builder,
 	error = apply_layer(builder, &section->layer, &values);
 	if (error < 0)
 		return error;
-	return derive_settings(builder, foundation, &values,
-	                       &section->layer.place, &host->settings);
+	error = derive_settings(builder, foundation, &values,
+	                        &section->layer.place, &host->settings);
+	if (error == 0)
+		config_conflicts_find(builder->errors, &section->layer,
+		                      host->settings);
+	return error;
 }
 
 static int finish_hosts(struct config_builder *builder,

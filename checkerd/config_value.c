@@ -330,6 +330,8 @@ static void describe_problem(const struct config_key *key, const char *text,
 			fputs(type->allowed, stream);
 	} else {
 		fputs(type->allowed, stream);
+		if (key->type == TYPE_READABLE && *key->default_text != '\0')
+			fprintf(stream, ", or %s", key->default_text);
 		if (key->max > 0)
 			fprintf(stream, ", %" PRIu64 " bytes at most",
 			        key->max);

@@ -36,14 +36,14 @@
 
 /* In units of the meter: one is about what it takes to run over a character,
  * some nanoseconds at most. */
-#define WORK_MAX   500000u
+#define WORK_MAX   4000000u
 #define STEP_PRICE 16u
 #define FRAME_RATE 16u /* bytes that are kept for one unit */
 #define SCAN_RATE  16u /* bytes of the subject; keeps retries from being free */
 
 #define MATCH_LIMIT 100000u
 #define DEPTH_LIMIT 100000u
-#define HEAP_KIB    4096u
+#define HEAP_KIB    1024u
 
 struct expectation {
 	const char *text;
