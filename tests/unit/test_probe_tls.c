@@ -198,7 +198,7 @@ static void test_trust_is_not_handed_on(void **state)
 {
 	struct fixture *fixture = *state;
 	struct settings trusting = tls_settings(), strict = tls_settings();
-	struct settings named = tls_settings();
+	struct settings named = tls_settings(), own = tls_settings();
 	struct probe_line line = { 0 };
 	struct backend backend;
 	unsigned i;
@@ -209,12 +209,14 @@ static void test_trust_is_not_handed_on(void **state)
 	backend_start(&backend, "127.0.0.1", script_tls, OK_ANSWER);
 	for (i = 0; i < 8; i++) {
 		fixture->line = i < 4 ? NULL : &line;
-		trusting.keepalive = strict.keepalive = named.keepalive =
-		        i >= 4;
+		trusting.keepalive = strict.keepalive = i >= 4;
+		named.keepalive = own.keepalive = i >= 4;
 		expect(fixture, &backend, &trusting, HEALTH_L7OK);
 		expect(fixture, &backend, &strict, HEALTH_L6CERT);
 		expect(fixture, &backend, &trusting, HEALTH_L7OK);
 		expect(fixture, &backend, &named, HEALTH_L6CERT);
+		expect(fixture, &backend, &own, HEALTH_L7OK);
+		expect(fixture, &backend, &strict, HEALTH_L6CERT);
 	}
 	probe_line_clear(&line);
 	backend_stop(&backend);
