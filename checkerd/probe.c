@@ -242,7 +242,7 @@ static void measure(struct probe *probe)
 {
 	struct probe_result *result = &probe->measured;
 	long opened = 0;
-	uint64_t talk_us;
+	uint64_t talk_us, first_us;
 
 	*result = (struct probe_result) { 0 };
 	curl_easy_getinfo(probe->transfer.easy, CURLINFO_NUM_CONNECTS, &opened);
@@ -257,12 +257,12 @@ static void measure(struct probe *probe)
 	}
 	if (probe->talk.began_us != 0) {
 		talk_us = monotonic_us() - probe->talk.began_us;
-		result->first_byte_us =
-		        probe->talk.first_byte_us == 0
-		                ? 0
-		                : result->total_us +
-		                          (uint32_t) (probe->talk.first_byte_us -
-		                                      probe->talk.began_us);
+		first_us = probe->talk.first_byte_us;
+		result->first_byte_us = 0;
+		if (first_us != 0)
+			result->first_byte_us =
+			        result->total_us +
+			        (uint32_t) (first_us - probe->talk.began_us);
 		result->total_us += (uint32_t) talk_us;
 	}
 }
@@ -281,12 +281,37 @@ static void end(struct probe *probe, bool reusable)
 		probe_free(probe);
 }
 
+/* A kept connection that ends before anything came back tells nothing of the
+ * host.  libcurl then asks again over a new one by itself, but five times in
+ * all the life of a handle, and fails the sixth. */
+static bool begin_again(struct probe *probe, CURLcode code)
+{
+	CURL *easy = probe->transfer.easy;
+	uint64_t now_us = monotonic_us();
+	long opened = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &opened);
+	if (probe->kept == NULL || opened > 0 || code == CURLE_OK ||
+	    code == CURLE_OPERATION_TIMEDOUT || probe->http.header_bytes > 0 ||
+	    now_us >= probe->transfer.talk_until_us)
+		return false;
+	probe->error[0] = '\0';
+	probe->tls.alert = 0;
+	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+	                 (long) ((probe->transfer.talk_until_us - now_us) /
+	                         USEC_PER_MSEC) + 1);
+	return curl_loop_add(probe->prober->loop, &probe->transfer) >= 0;
+}
+
 /* --- for the callers ------------------------------------------------------ */
 
 static void on_done(struct curl_transfer *transfer, CURLcode code)
 {
 	struct probe *probe = probe_of(transfer);
 
+	if (begin_again(probe, code))
+		return;
 	probe->code = code;
 	measure(probe);
 	/* before `done`, which may start the line's next probe */

@@ -40,7 +40,7 @@ struct probe_line {
 };
 
 /* Closes the connection, or has it closed when the probe that uses it ends;
- * the line can be used again. */
+ * the line can be used again.  To be done before the curl loop goes. */
 void probe_line_clear(struct probe_line *line);
 
 /* Called once for each started probe that was not cancelled, always from the
@@ -75,7 +75,8 @@ void prober_free(struct prober *prober); /* cancels what is in flight */
  * negative errno if nothing was started. */
 int probe_start(struct prober *prober, struct probe_line *line,
                 const struct address *address, const struct settings *settings,
-                const struct probe_wants *wants, probe_done_fn done, void *owner, struct probe **ret);
+                const struct probe_wants *wants, probe_done_fn done,
+                void *owner, struct probe **ret);
 
 void probe_cancel(struct probe *probe); /* accepts NULL */
 

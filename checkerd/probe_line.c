@@ -12,8 +12,8 @@
  * keeps hosts apart there is only what libcurl compares.
  *
  * A connection that the host has closed in between is no news of the host:
- * libcurl notices, at the latest when nothing at all comes back, and asks
- * again over a new one.
+ * libcurl notices, at the latest when nothing at all comes back, and it or
+ * begin_again() asks again over a new one.
  */
 #include "probe_private.h"
 

@@ -148,12 +148,12 @@ static void test_idle_close_is_no_failure(void **state)
 		struct probe_line line = { 0 };
 
 		backend_start(&backend, "127.0.0.1", scripts[i], OK_ANSWER);
-		for (j = 0; j < 6; j++) {
+		for (j = 0; j < 20; j++) {
 			settings.method = j % 2 == 0 ? "GET" : "POST";
 			settings.body = j % 2 == 0 ? "" : "a=b";
 			expect_ok(*state, &line, &backend, &settings);
 		}
-		assert_int_equal(backend.accepted, 6);
+		assert_int_equal(backend.accepted, 20);
 		probe_line_clear(&line);
 		backend_stop(&backend);
 	}
