@@ -368,7 +368,7 @@ ngx_http_upstream_health_shm_init(ngx_conf_t *cf)
                   ngx_http_upstream_health_shm_cmp_upstreams);
     }
 
-    return NGX_OK;
+    return ngx_http_upstream_health_shm_name_variables(cf, hmcf);
 }
 
 

@@ -64,6 +64,10 @@ typedef struct ngx_http_upstream_health_shm_srv_conf_s
 
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE    ((ngx_uint_t) -1)
 
+/* hosts of one upstream that may share an address */
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SAME  256
+
 
 /* a host of the segment by its address */
 
@@ -180,6 +184,7 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
 
     ngx_http_upstream_health_shm_segment_t   *segment;
     ngx_http_upstream_srv_conf_t             *upstream;
+    ngx_str_t                                 variable;
     ngx_http_upstream_init_peer_pt            original_init_peer;
 
     ngx_http_upstream_health_shm_address_t   *addresses;
@@ -223,6 +228,15 @@ typedef struct {
     ngx_event_save_peer_session_pt            original_save_session;
 #endif
 } ngx_http_upstream_health_shm_peer_data_t;
+
+
+/* A number that is checked must not be read again: the file is not ours. */
+
+static ngx_inline uint32_t
+ngx_http_upstream_health_shm_get32(const uint32_t *p)
+{
+    return *(const volatile uint32_t *) p;
+}
 
 
 /* peer.c */
@@ -302,6 +316,8 @@ void ngx_http_upstream_health_shm_hang_up(void);
 /* variables.c */
 
 ngx_int_t ngx_http_upstream_health_shm_add_variables(ngx_conf_t *cf);
+ngx_int_t ngx_http_upstream_health_shm_name_variables(ngx_conf_t *cf,
+    ngx_http_upstream_health_shm_main_conf_t *hmcf);
 
 
 extern ngx_module_t  ngx_http_upstream_health_shm_module;

@@ -54,6 +54,7 @@ ngx_http_upstream_health_shm_refresh(
 
     if (hscf->config) {
         hscf->config_seen = *(volatile ngx_uint_t *) hscf->config;
+        hscf->unnamed = 1;
         ngx_memory_barrier();
     }
 
@@ -159,7 +160,7 @@ ngx_http_upstream_health_shm_sync_host(
     ngx_http_upstream_health_shm_link_t      *link;
     ngx_http_upstream_health_shm_srv_conf_t  *hscf;
 
-    p = segment->shm.hosts[host].pool;
+    p = ngx_http_upstream_health_shm_get32(&segment->shm.hosts[host].pool);
 
     if (p >= segment->shm.pool_count || segment->links[p] == NULL) {
         return;
@@ -277,11 +278,12 @@ static ngx_uint_t
 ngx_http_upstream_health_shm_is_down(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n)
 {
-    ngx_uint_t                               end;
+    ngx_uint_t                               first, end;
     ngx_http_upstream_health_shm_address_t  *addresses;
 
     addresses = hscf->addresses;
 
+    first = n;
     end = ngx_http_upstream_health_shm_find_end(hscf, n);
 
     for ( /* void */ ; n < end; n++) {
@@ -293,5 +295,7 @@ ngx_http_upstream_health_shm_is_down(
         }
     }
 
-    return 1;
+    /* among those that were not looked at may be a routable one */
+
+    return n - first < NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SAME;
 }

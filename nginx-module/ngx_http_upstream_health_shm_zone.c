@@ -20,6 +20,7 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_ZONE_SIZE  (128 * 1024)
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_TRIES      64
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES     8
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_MIX        0x9e3779b97f4a7c15
 
 
 static ngx_int_t ngx_http_upstream_health_shm_init_zone(
@@ -145,7 +146,10 @@ ngx_http_upstream_health_shm_say(
 
     said = segment->shared->said;
 
-    n = key % NGX_HTTP_UPSTREAM_HEALTH_SHM_SAID;
+    /* keys are alike in their low bits */
+
+    n = (key * NGX_HTTP_UPSTREAM_HEALTH_SHM_MIX >> 32)
+        % NGX_HTTP_UPSTREAM_HEALTH_SHM_SAID;
     slot = &said[n];
 
     for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; i++) {
