@@ -273,26 +273,27 @@ ngx_http_upstream_health_shm_add_observe(
 }
 
 
-/* The peers of a list that cannot change: first the primary ones. */
+/* All peers of the lists that nginx does not change. */
 
 static ngx_int_t
 ngx_http_upstream_health_shm_add_members(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_pool_t *pool)
 {
-    ngx_uint_t                              n, room, address;
+    ngx_uint_t                              i, n;
     ngx_http_upstream_rr_peer_t            *peer;
-    ngx_http_upstream_rr_peers_t           *primary, *peers;
+    ngx_http_upstream_rr_peers_t           *peers;
+    ngx_http_upstream_health_shm_list_t    *list;
     ngx_http_upstream_health_shm_member_t  *members;
 
-    primary = hscf->upstream->peer.data;
+    peers = hscf->upstream->peer.data;
 
 #if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
 
-    if (primary->resolve || (primary->next && primary->next->resolve)) {
+    if (peers->resolve || (peers->next && peers->next->resolve)) {
 
         if (hscf->npools) {
-            hscf->config = primary->config;
-            hscf->config_seen = *primary->config;
+            hscf->config = peers->config;
+            hscf->config_seen = *peers->config;
         }
 
         return NGX_OK;
@@ -300,49 +301,34 @@ ngx_http_upstream_health_shm_add_members(
 
 #endif
 
-    room = 0;
+    for (i = 0; i < 2 && peers; i++, peers = peers->next) {
 
-    for (peers = primary; peers; peers = peers->next) {
-        room += peers->number;
-    }
-
-    members = ngx_palloc(pool, (room + 1)
-                               * sizeof(ngx_http_upstream_health_shm_member_t));
-    if (members == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = 0;
-
-    for (peers = primary; peers; peers = peers->next) {
-
-        for (peer = peers->peer; peer && n < room; peer = peer->next) {
-
-            address = ngx_http_upstream_health_shm_find_sockaddr(hscf,
-                                                peer->sockaddr, peer->socklen);
-
-            if (address != NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE) {
-                members[n].address = address;
-                members[n].peer = peer;
-                n++;
-            }
+        members = ngx_palloc(pool, (peers->number + 1)
+                             * sizeof(ngx_http_upstream_health_shm_member_t));
+        if (members == NULL) {
+            return NGX_ERROR;
         }
 
-        if (peers == primary) {
-            hscf->nprimary = n;
+        n = 0;
+
+        for (peer = peers->peer; peer && n < peers->number; peer = peer->next) {
+            members[n].peer = peer;
+            members[n].address = ngx_http_upstream_health_shm_find_sockaddr(
+                                          hscf, peer->sockaddr, peer->socklen);
+            n++;
         }
+
+        ngx_qsort(members, n, sizeof(ngx_http_upstream_health_shm_member_t),
+                  ngx_http_upstream_health_shm_cmp_members);
+
+        list = &hscf->lists[i];
+
+        list->peers = peers;
+        list->peer = peers->peer;
+        list->number = peers->number;
+        list->members = members;
+        list->nmembers = n;
     }
-
-    ngx_qsort(members, hscf->nprimary,
-              sizeof(ngx_http_upstream_health_shm_member_t),
-              ngx_http_upstream_health_shm_cmp_members);
-
-    ngx_qsort(members + hscf->nprimary, n - hscf->nprimary,
-              sizeof(ngx_http_upstream_health_shm_member_t),
-              ngx_http_upstream_health_shm_cmp_members);
-
-    hscf->members = members;
-    hscf->nmembers = n;
 
     return NGX_OK;
 }

@@ -526,9 +526,7 @@ ngx_http_upstream_health_shm_init_process(ngx_cycle_t *cycle)
     hmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                           ngx_http_upstream_health_shm_module);
 
-    if (hmcf) {
-        ngx_http_upstream_health_shm_start(hmcf, cycle);
-    }
+    ngx_http_upstream_health_shm_start(hmcf, cycle);
 
     return NGX_OK;
 }

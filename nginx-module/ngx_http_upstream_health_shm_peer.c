@@ -222,7 +222,7 @@ ngx_http_upstream_health_shm_catch_up(
     segment = hscf->segment;
 
     if (health_load(segment->word) != segment->generation) {
-        ngx_http_upstream_health_shm_sync(segment, 0);
+        ngx_http_upstream_health_shm_sync(segment);
 
         ngx_post_event(segment->event, &ngx_posted_events);
     }
