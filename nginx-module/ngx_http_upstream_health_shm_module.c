@@ -7,6 +7,8 @@
  *   upstream_health_shm [FILE] [upstream=NAME] [stale=TIME] | off;
  *   context: http, upstream
  *
+ * Live failures go to "report.sock" in the folder of FILE, see report.c.
+ *
  * All upstreams are covered at postconfiguration, when balancers, keepalive
  * and their like have put their own handlers in place: ours wrap whatever is
  * there, in any order of directives.
