@@ -5,6 +5,7 @@
  */
 #include "arena.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,15 @@ struct chunk {
 	_Alignas(max_align_t) unsigned char bytes[];
 };
 
+struct owned {
+	struct owned *next;
+	void (*destroy)(void *object);
+	void *object;
+};
+
 struct arena {
 	struct chunk *chunks;
+	struct owned *owned; /* in the chunks */
 };
 
 struct arena *arena_new(void)
@@ -31,6 +39,8 @@ void arena_free(struct arena *arena)
 {
 	if (!arena)
 		return;
+	for (struct owned *owned = arena->owned; owned; owned = owned->next)
+		owned->destroy(owned->object);
 	while (arena->chunks) {
 		struct chunk *chunk = arena->chunks;
 
@@ -79,4 +89,15 @@ char *arena_text(struct arena *arena, const char *text, size_t size)
 	if (copy)
 		memcpy(copy, text, size); /* chunks are zeroed: it ends */
 	return copy;
+}
+
+int arena_own(struct arena *arena, void (*destroy)(void *object), void *object)
+{
+	struct owned *owned = arena_alloc(arena, 1, sizeof(*owned));
+
+	if (!owned)
+		return -ENOMEM;
+	*owned = (struct owned) { arena->owned, destroy, object };
+	arena->owned = owned;
+	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Memory that is given back all at once: the many small things of one
- * configuration.
+ * configuration, and what they need destroyed.
  */
 #ifndef CHECKERD_ARENA_H
 #define CHECKERD_ARENA_H
@@ -19,5 +19,9 @@ void *arena_alloc(struct arena *arena, size_t count, size_t size);
 
 /* A terminated copy of `size` bytes. */
 char *arena_text(struct arena *arena, const char *text, size_t size);
+
+/* Hands `object` over: the arena destroys it when it goes, the last one first.
+ * Returns 0 or -ENOMEM, and then it is still the caller's. */
+int arena_own(struct arena *arena, void (*destroy)(void *object), void *object);
 
 #endif

@@ -37,7 +37,8 @@ static struct config_values values_of(const struct pool_config *pool,
 	};
 }
 
-bool config_settings_equal(const struct settings *a, const struct settings *b)
+static bool settings_equal(const struct settings *a, const struct settings *b,
+                           bool requests_only)
 {
 	const struct config_values of_a = { .settings = *a };
 	const struct config_values of_b = { .settings = *b };
@@ -46,10 +47,22 @@ bool config_settings_equal(const struct settings *a, const struct settings *b)
 		const struct config_key *key = &config_keys[i];
 
 		if (key->stored && (key->sections & IN_HOST) &&
+		    config_key_applies(key, a->check) &&
+		    (key->request || !requests_only) &&
 		    !config_value_equal(key, &of_a, &of_b))
 			return false;
 	}
 	return true;
+}
+
+bool config_settings_equal(const struct settings *a, const struct settings *b)
+{
+	return settings_equal(a, b, false);
+}
+
+bool config_requests_equal(const struct settings *a, const struct settings *b)
+{
+	return settings_equal(a, b, true);
 }
 
 const char *config_check_name(enum check_kind kind)
@@ -57,17 +70,35 @@ const char *config_check_name(enum check_kind kind)
 	return config_key_find("check")->choices[kind];
 }
 
-static void print_keys(enum config_sections section, const void *structure,
-                       const void *inherited, FILE *stream)
+bool config_check_uses_tls(enum check_kind kind)
+{
+	return config_key_applies(config_key_find("tls_verify"), kind);
+}
+
+static void print_key(const struct config_key *key,
+                      enum config_sections section, const void *structure,
+                      FILE *stream)
+{
+	if (key->stored && (key->sections & section) != 0)
+		config_value_print(key, structure, stream);
+}
+
+/* What a kind of check has no use for is left out, since a file that says
+ * such things of one pool or host is refused. */
+static void print_values(enum config_sections section,
+                         const struct config_values *values,
+                         const struct config_values *inherited, FILE *stream)
 {
 	for (size_t i = 0; i < config_key_count; i++) {
 		const struct config_key *key = &config_keys[i];
+		bool is_same = inherited &&
+		               config_key_applies(key,
+		                                  inherited->settings.check) &&
+		               key->stored &&
+		               config_value_equal(key, values, inherited);
 
-		if (!key->stored || (key->sections & section) == 0)
-			continue;
-		if (!inherited ||
-		    !config_value_equal(key, structure, inherited))
-			config_value_print(key, structure, stream);
+		if (!is_same && config_key_applies(key, values->settings.check))
+			print_key(key, section, values, stream);
 	}
 }
 
@@ -94,7 +125,7 @@ static void print_pool(const struct pool_config *pool, FILE *stream)
 	struct config_values of_pool = values_of(pool, pool->settings);
 
 	fprintf(stream, "\n[pool %s]\n", pool->name);
-	print_keys(IN_POOL, &of_pool, NULL, stream);
+	print_values(IN_POOL, &of_pool, NULL, stream);
 	for (uint32_t i = 0; i < pool->host_count; i++)
 		print_host(&pool->hosts[i], stream);
 	for (uint32_t i = 0; i < pool->host_count; i++) {
@@ -105,14 +136,15 @@ static void print_pool(const struct pool_config *pool, FILE *stream)
 			continue;
 		of_host = values_of(pool, host->settings);
 		fprintf(stream, "\n[host %s/%s]\n", pool->name, host->id);
-		print_keys(IN_HOST, &of_host, &of_pool, stream);
+		print_values(IN_HOST, &of_host, &of_pool, stream);
 	}
 }
 
 void config_print(const struct config *config, FILE *stream)
 {
 	fprintf(stream, "[checkerd]\n");
-	print_keys(IN_CHECKERD, config, NULL, stream);
+	for (size_t i = 0; i < config_key_count; i++)
+		print_key(&config_keys[i], IN_CHECKERD, config, stream);
 	for (uint32_t i = 0; i < config->pool_count; i++)
 		print_pool(&config->pools[i], stream);
 }

@@ -15,6 +15,7 @@
 #define CHECKERD_CONFIG_H
 
 #include "address.h"
+#include "expectation.h"
 #include "status_mask.h"
 
 #include "../include/health_shm.h"
@@ -27,9 +28,29 @@
 #define CONFIG_POOL_NAME_MAX 63
 #define CONFIG_HOST_ID_MAX   127
 
-enum check_kind { CHECK_HTTP, CHECK_TCP };
+enum check_kind {
+	CHECK_HTTP,
+	CHECK_HTTPS,
+	CHECK_H2, /* over TLS, by ALPN */
+	CHECK_H2C, /* without TLS, by prior knowledge */
+	CHECK_GRPC,
+	CHECK_GRPCS,
+	CHECK_TCP,
+	CHECK_TLS,
+	CHECK_NONE, /* no probe: live traffic alone decides */
+	CHECK_KIND_COUNT
+};
 enum initial_state { INITIAL_UP, INITIAL_DOWN, INITIAL_CHECKING };
 enum http_version { HTTP_1_0, HTTP_1_1 };
+enum observe { OBSERVE_OFF, OBSERVE_CONNECT, OBSERVE_STATUS };
+enum on_error { ON_ERROR_PROBE, ON_ERROR_FAIL, ON_ERROR_DOWN };
+
+#define CONFIG_SYSTEM_CA "system" /* tls_ca: what the system trusts */
+
+struct config_bytes {
+	const unsigned char *data;
+	uint32_t size; /* 0: none */
+};
 
 /* What [defaults], [pool NAME] and [host POOL/ID] may set; the nearest wins.
  * Hosts that differ in nothing share one of these. */
@@ -46,12 +67,25 @@ struct settings {
 	uint16_t port; /* 0: the host's own */
 	uint32_t connect_timeout_ms;
 	uint32_t read_timeout_ms; /* the deadline of a probe is the sum */
+	bool keepalive;
+	const char *grpc_service; /* empty: the server as a whole */
+	struct config_bytes send; /* tcp, tls */
+
+	/* TLS; files are absolute names */
+	const char *sni; /* empty: http_host, without its port */
+	bool tls_verify;
+	const char *tls_ca; /* or CONFIG_SYSTEM_CA */
+	const char *tls_cert; /* empty: none, and then no tls_key either */
+	const char *tls_key;
+	uint64_t cert_warn_ms;
 
 	/* what passes */
 	struct status_mask fail_status;
 	struct status_mask pass_status; /* after "fail_status wins; with
 	                                   fail_status alone, all else
 	                                   passes" */
+	struct expectations expectations;
+	uint32_t max_body; /* bytes of an answer that are looked at */
 
 	/* the schedule and the verdict */
 	uint32_t interval_ms;
@@ -61,6 +95,11 @@ struct settings {
 	enum initial_state initial;
 	uint16_t rise;
 	uint16_t fall;
+
+	/* live traffic */
+	enum observe observe;
+	enum on_error on_error; /* of CHECK_NONE it is not to probe */
+	uint32_t failed_timeout_ms; /* CHECK_NONE */
 };
 
 struct host_config {
@@ -90,6 +129,8 @@ struct config {
 	const char *segment;
 	uint32_t segment_mode;
 	uint32_t max_concurrent;
+	const char *report; /* the socket */
+	const char *report_users; /* names with blanks between them */
 	struct pool_config *pools; /* by priority, then file order */
 	uint32_t pool_count;
 	uint32_t host_count;
@@ -100,9 +141,16 @@ struct config {
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config); /* accepts NULL */
 
+/* Whether probes by them, and what follows from those, are the same: what
+ * their kind of check has no use for may differ. */
 bool config_settings_equal(const struct settings *a, const struct settings *b);
 
+/* Whether the same goes over the wire, at the same patience: then one probe
+ * does for both, and each judges the answer and keeps time by its own. */
+bool config_requests_equal(const struct settings *a, const struct settings *b);
+
 const char *config_check_name(enum check_kind kind);
+bool config_check_uses_tls(enum check_kind kind);
 
 /* Everything resolved, as a file that reads back as the same. */
 void config_print(const struct config *config, FILE *stream);

@@ -32,16 +32,15 @@ static int grow(void *items, uint32_t count, uint32_t *capacity, size_t size)
 }
 
 int config_builder_new(struct config_builder **ret,
-                       struct config_errors *errors, config_resolve_fn resolve,
-                       void *owner)
+                       struct config_errors *errors,
+                       const struct config_world *world)
 {
 	struct config_builder *builder = calloc(1, sizeof(*builder));
 
 	if (!builder)
 		return -ENOMEM;
 	builder->errors = errors;
-	builder->resolve = resolve;
-	builder->owner = owner;
+	builder->world = world;
 	builder->arena = arena_new();
 	builder->pools_by_name = name_index_new(HEALTH_MAX_POOLS);
 	if (builder->arena)
@@ -282,7 +281,8 @@ static int add_named_hosts(struct config_builder *builder,
 	const char *problem = "unknown";
 	int count, unique = 0;
 
-	count = builder->resolve(builder->owner, name, addresses, &problem);
+	count = builder->world->resolve(builder->world->owner, name, addresses,
+	                                &problem);
 	if (count == -ENOMEM)
 		return count;
 	if (count <= 0) {
@@ -409,7 +409,7 @@ static int add_assignment(struct config_builder *builder, struct layer *layer,
 			same++;
 		}
 	}
-	if (earlier && key->type != TYPE_HEADER) {
+	if (earlier && !config_key_is_list(key)) {
 		config_errors_add(builder->errors, place, key->name,
 		                  "is set already at %s:%u, allowed: once in a "
 		                  "section", earlier->place.file,
@@ -430,6 +430,27 @@ static int add_assignment(struct config_builder *builder, struct layer *layer,
 		.value = value,
 		.place = *place,
 	};
+	return 0;
+}
+
+/* Files that a probe will want are missed now and not then. */
+static int find_file(struct config_builder *builder,
+                     const struct config_place *place,
+                     const struct config_key *key, const char *path)
+{
+	const char *problem = "unknown";
+	char quoted[CONFIG_QUOTE_SIZE];
+	int error;
+
+	if (key->type != TYPE_READABLE || strcmp(path, key->default_text) == 0)
+		return 0;
+	error = builder->world->find_file(builder->world->owner, path, &problem);
+	if (error == 0 || error == -ENOMEM)
+		return error;
+	config_errors_add(builder->errors, place, key->name,
+	                  "%s cannot be read (%s), allowed: a file that "
+	                  "checkerd may read", config_quote(quoted, path),
+	                  problem);
 	return 0;
 }
 
@@ -465,6 +486,9 @@ int config_builder_set(struct config_builder *builder,
 		                  place, copy);
 	if (!key->stored && !key->later)
 		return 0;
+	error = find_file(builder, place, key, copy);
+	if (error < 0)
+		return error;
 	return add_assignment(builder, layer_of(builder, section), place, key,
 	                      value);
 }

@@ -4,8 +4,8 @@
  *
  * Sections may come in any order and from any source.  The builder collects
  * what is wrong in a list of errors and goes on; it is only at the end that a
- * configuration with errors is refused.  It reads no file and looks up no
- * name: for names it asks a function of its owner's.
+ * configuration with errors is refused.  It opens no file and looks up no
+ * name: for these it asks functions of its owner's.
  */
 #ifndef CHECKERD_CONFIG_BUILDER_H
 #define CHECKERD_CONFIG_BUILDER_H
@@ -27,15 +27,24 @@ struct config_section {
 	uint32_t index; /* private to the builder */
 };
 
-/* Finds the addresses of `name`; ports are left 0.  Returns how many, at most
- * CONFIG_MAX_ADDRESSES, or a negative errno with *ret_problem in words. */
-typedef int (*config_resolve_fn)(void *owner, const char *name,
-                                 struct address *ret, const char **ret_problem);
+/* What a builder asks of the world.  Both may block. */
+struct config_world {
+	/* Finds the addresses of `name`; ports are left 0.  Returns how many,
+	 * at most CONFIG_MAX_ADDRESSES, or a negative errno with *ret_problem
+	 * in words. */
+	int (*resolve)(void *owner, const char *name, struct address *ret,
+	               const char **ret_problem);
+	/* Returns 0 for a file that can be read, or a negative errno as
+	 * above. */
+	int (*find_file)(void *owner, const char *path,
+	                 const char **ret_problem);
+	void *owner;
+};
 
-/* `errors` must outlive the builder. */
+/* `errors` and `world` must outlive the builder. */
 int config_builder_new(struct config_builder **ret,
-                       struct config_errors *errors, config_resolve_fn resolve,
-                       void *owner);
+                       struct config_errors *errors,
+                       const struct config_world *world);
 void config_builder_free(struct config_builder *builder); /* accepts NULL */
 
 /* A copy that lives as long as the builder, for texts of places.  NULL if

@@ -47,8 +47,7 @@ struct host_section {
 
 struct config_builder {
 	struct config_errors *errors;
-	config_resolve_fn resolve;
-	void *owner;
+	const struct config_world *world;
 	struct arena *arena;
 	struct config *config; /* in the arena */
 

@@ -16,6 +16,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <ini.h>
 #include <netdb.h>
@@ -346,13 +347,13 @@ static void free_builder(struct config_builder **builder)
 	config_builder_free(*builder);
 }
 
-int config_load(const char *path, config_resolve_fn resolve, void *owner,
+int config_load(const char *path, const struct config_world *world,
                 struct config_errors *errors, struct config **ret)
 {
 	CLEANUP(free_builder) struct config_builder *builder = NULL;
 	int error;
 
-	error = config_builder_new(&builder, errors, resolve, owner);
+	error = config_builder_new(&builder, errors, world);
 	if (error == 0)
 		error = read_file(NULL, builder, errors, path);
 	if (error == 0)
@@ -360,8 +361,8 @@ int config_load(const char *path, config_resolve_fn resolve, void *owner,
 	return error;
 }
 
-int config_resolve_system(void *owner, const char *name, struct address *ret,
-                          const char **ret_problem)
+static int resolve(void *owner, const char *name, struct address *ret,
+                   const char **ret_problem)
 {
 	const struct addrinfo hints = {
 		.ai_family = AF_UNSPEC,
@@ -391,3 +392,27 @@ int config_resolve_system(void *owner, const char *name, struct address *ret,
 	freeaddrinfo(found);
 	return count;
 }
+
+/* Opened without waiting, lest it be a pipe. */
+static int find_file(void *owner, const char *path, const char **ret_problem)
+{
+	CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC |
+	                                              O_NONBLOCK);
+	struct stat identity;
+
+	(void) owner;
+	if (fd < 0 || fstat(fd, &identity) < 0) {
+		*ret_problem = strerrordesc_np(errno);
+		return -errno;
+	}
+	if (!S_ISREG(identity.st_mode)) {
+		*ret_problem = "it is no regular file";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+const struct config_world config_system = {
+	.resolve = resolve,
+	.find_file = find_file,
+};

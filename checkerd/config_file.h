@@ -12,14 +12,14 @@
 #define CONFIG_FILE_MIB      256
 #define CONFIG_INCLUDE_DEPTH 8
 
-/* `errors` starts empty (all zero) and is the caller's to clear.  `resolve`
- * is asked for host names; it may block.  Returns 0; -EINVAL with the errors
- * of all files; -ENOMEM. */
-int config_load(const char *path, config_resolve_fn resolve, void *owner,
+/* `errors` starts empty (all zero) and is the caller's to clear.  May block,
+ * as what it asks of `world` may.  Returns 0; -EINVAL with the errors of all
+ * files; -ENOMEM. */
+int config_load(const char *path, const struct config_world *world,
                 struct config_errors *errors, struct config **ret);
 
-/* Asks the system, as nginx does for names in a `server` directive. */
-int config_resolve_system(void *owner, const char *name, struct address *ret,
-                          const char **ret_problem);
+/* The world as the system shows it.  Names are resolved as nginx does for
+ * those in a `server` directive. */
+extern const struct config_world config_system;
 
 #endif

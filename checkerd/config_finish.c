@@ -8,6 +8,7 @@
  */
 #include "config_builder_private.h"
 
+#include "config_conflicts.h"
 #include "nearest.h"
 
 #include <errno.h>
@@ -19,42 +20,51 @@
 
 #define ALL_STATUSES "xxx"
 
-/* Headers are inherited as a whole: a layer that sets one sets them all, and
- * an empty one means none. */
-static int apply_headers(struct config_builder *builder,
-                         const struct layer *layer,
-                         struct config_values *values)
+/* Lists are inherited as a whole: a layer that sets one item sets them all,
+ * and an empty one means none. */
+static int apply_list(struct config_builder *builder, const struct layer *layer,
+                      const struct config_key *key,
+                      struct config_values *values)
 {
-	const char **headers = NULL;
+	const void **list = NULL;
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < layer->count; i++) {
-		if (layer->items[i].key->type != TYPE_HEADER)
+		const struct assignment *item = &layer->items[i];
+
+		if (item->key != key)
 			continue;
-		if (!headers)
-			headers = arena_alloc(builder->arena,
-			                      CONFIG_MAX_HEADERS + 1,
-			                      sizeof(*headers));
-		if (!headers)
+		if (!list)
+			list = arena_alloc(builder->arena,
+			                   CONFIG_MAX_HEADERS + 1,
+			                   sizeof(*list));
+		if (!list)
 			return -ENOMEM;
-		if (*layer->items[i].value.text != '\0')
-			headers[count++] = layer->items[i].value.text;
+		list[count] = config_value_item(key, item->value);
+		count += list[count] != NULL;
 	}
-	if (headers)
-		values->settings.headers = headers;
+	if (list)
+		memcpy((char *) values + key->offset, &list, sizeof(list));
 	return 0;
 }
 
 static int apply_layer(struct config_builder *builder,
                        const struct layer *layer, struct config_values *values)
 {
+	int error = 0;
+
 	for (uint32_t i = 0; i < layer->count; i++) {
 		const struct assignment *item = &layer->items[i];
 
-		if (item->key->stored && item->key->type != TYPE_HEADER)
+		if (item->key->stored && !config_key_is_list(item->key))
 			config_value_store(item->key, item->value, values);
 	}
-	return apply_headers(builder, layer, values);
+	for (size_t i = 0; error == 0 && i < config_key_count; i++) {
+		if (config_key_is_list(&config_keys[i]))
+			error = apply_list(builder, layer, &config_keys[i],
+			                   values);
+	}
+	return error;
 }
 
 static int apply_defaults(struct config_builder *builder,
@@ -67,7 +77,7 @@ static int apply_defaults(struct config_builder *builder,
 		union config_value value;
 		int error;
 
-		if (!key->stored || key->type == TYPE_HEADER ||
+		if (!key->stored || config_key_is_list(key) ||
 		    (key->sections & sections) == 0)
 			continue;
 		error = config_value_parse(key, key->default_text,
@@ -95,6 +105,21 @@ static void derive_pass_status(struct settings *settings,
 		pass->bits[i] &= ~fail->bits[i];
 }
 
+/* Where nothing is observed there is nothing to react to, and without a check
+ * no probe to start: then failures of live traffic count as such.  Nor is
+ * there a first pass to wait for. */
+static void derive_reaction(struct settings *settings)
+{
+	bool none = settings->check == CHECK_NONE;
+
+	if (settings->observe == OBSERVE_OFF)
+		settings->on_error = ON_ERROR_PROBE;
+	else if (none && settings->on_error == ON_ERROR_PROBE)
+		settings->on_error = ON_ERROR_FAIL;
+	if (none)
+		settings->initial = INITIAL_UP;
+}
+
 /* What everybody starts from, and the statuses that pass where nobody says
  * which. */
 struct foundation {
@@ -115,6 +140,7 @@ static int derive_settings(struct config_builder *builder,
 	if (!settings)
 		return -ENOMEM;
 	*settings = values->settings;
+	derive_reaction(settings);
 	if (settings->fast_interval_ms == 0)
 		settings->fast_interval_ms = settings->interval_ms;
 	if (settings->down_interval_ms == 0)
@@ -122,7 +148,9 @@ static int derive_settings(struct config_builder *builder,
 	if (*settings->user_agent == '\0')
 		settings->user_agent = "checkerd/" CHECKERD_VERSION;
 	derive_pass_status(settings, &foundation->usual);
-	if (status_mask_empty(&settings->pass_status))
+	if (status_mask_empty(&settings->pass_status) &&
+	    config_key_applies(config_key_find("expect_status"),
+	                       settings->check))
 		config_errors_add(builder->errors, place, "expect_status",
 		                  "no status passes, allowed: at least one "
 		                  "that fail_status leaves");
@@ -134,11 +162,13 @@ static int lay_foundation(struct config_builder *builder,
                           struct foundation *foundation)
 {
 	static const char *const no_headers[] = { NULL };
+	static const struct expectation *const no_expectations[] = { NULL };
 	struct config_values *values = &foundation->values;
 	int error;
 
 	memset(foundation, 0, sizeof(*foundation));
 	values->settings.headers = no_headers;
+	values->settings.expectations.headers = no_expectations;
 	error = apply_defaults(builder, IN_SETTINGS, values);
 	if (error < 0)
 		return error;
@@ -182,6 +212,7 @@ static int finish_pool(struct config_builder *builder,
 		if (error < 0)
 			return error;
 	}
+	config_conflicts_find(builder->errors, &from->layer, pool->settings);
 	pool->host_count = from->count;
 	pool->hosts = arena_alloc(builder->arena, from->count,
 	                          sizeof(*pool->hosts));
@@ -344,8 +375,12 @@ static int apply_host_section(struct config_builder *builder,
 	error = apply_layer(builder, &section->layer, &values);
 	if (error < 0)
 		return error;
-	return derive_settings(builder, foundation, &values,
-	                       &section->layer.place, &host->settings);
+	error = derive_settings(builder, foundation, &values,
+	                        &section->layer.place, &host->settings);
+	if (error == 0)
+		config_conflicts_find(builder->errors, &section->layer,
+		                      host->settings);
+	return error;
 }
 
 static int finish_hosts(struct config_builder *builder,

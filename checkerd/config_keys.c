@@ -21,9 +21,27 @@
 	.size = sizeof(((structure *) NULL)->field)
 #define GLOBAL(field)  STORED(struct config, field)
 #define SETTING(field) STORED(struct config_values, settings.field)
+#define REQUEST(field) SETTING(field), .request = true
 #define OF_POOL(field) STORED(struct config_values, field)
 
-static const char *const check_names[] = { "http", "tcp", NULL };
+/* Which kinds of check have a use for a key. */
+#define HTTP_1 (1 << CHECK_HTTP | 1 << CHECK_HTTPS)
+#define HTTP   (HTTP_1 | 1 << CHECK_H2 | 1 << CHECK_H2C)
+#define GRPC   (1 << CHECK_GRPC | 1 << CHECK_GRPCS)
+#define STREAM (1 << CHECK_TCP | 1 << CHECK_TLS)
+#define OVER_TLS                                                               \
+	(1 << CHECK_HTTPS | 1 << CHECK_H2 | 1 << CHECK_GRPCS | 1 << CHECK_TLS)
+#define PROBED   (HTTP | GRPC | STREAM)
+#define UNPROBED (1 << CHECK_NONE)
+
+static const char *const check_names[] = {
+	[CHECK_HTTP] = "http", [CHECK_HTTPS] = "https", [CHECK_H2] = "h2",
+	[CHECK_H2C] = "h2c",   [CHECK_GRPC] = "grpc",   [CHECK_GRPCS] = "grpcs",
+	[CHECK_TCP] = "tcp",   [CHECK_TLS] = "tls",     [CHECK_NONE] = "none",
+	[CHECK_KIND_COUNT] = NULL,
+};
+static const char *const observe_names[] = { "off", "connect", "status", NULL };
+static const char *const on_error_names[] = { "probe", "fail", "down", NULL };
 static const char *const version_names[] = { "1.0", "1.1", NULL };
 static const char *const initial_names[] = { "up", "down", "checking", NULL };
 static const char *const balance_names[] = { "round_robin", "least_conn",
@@ -39,10 +57,10 @@ const struct config_key config_keys[] = {
 	  .later = true, .text = "REST socket that may change things" },
 	{ "status", IN_CHECKERD, TYPE_FILE, "/run/checkerd/status.sock",
 	  .later = true, .text = "REST socket that only answers GET" },
-	{ "report", IN_CHECKERD, TYPE_FILE, "/run/checkerd/report.sock",
-	  .later = true, .text = "socket for datagrams from nginx workers" },
-	{ "report_users", IN_CHECKERD, TYPE_TEXT, "www-data nginx",
-	  .later = true, .text = "who, beside root, may send them" },
+	{ "report", IN_CHECKERD, TYPE_FILE, "/run/checkerd/report.sock", 2, 107,
+	  GLOBAL(report), .text = "socket for datagrams from nginx workers" },
+	{ "report_users", IN_CHECKERD, TYPE_TEXT, "www-data nginx", 0, 1024,
+	  GLOBAL(report_users), .text = "who, beside root, may send them" },
 	{ "listen", IN_CHECKERD, TYPE_TEXT, "",
 	  .later = true, .text = "TCP address that only answers GET" },
 	{ "state_dir", IN_CHECKERD, TYPE_FILE, "/var/lib/checkerd",
@@ -68,90 +86,106 @@ const struct config_key config_keys[] = {
 
 	/* the request */
 	{ "check", IN_SETTINGS, TYPE_CHOICE, "http", .choices = check_names,
-	  .later_choices = "https h2 h2c grpc grpcs tls none", SETTING(check),
-	  .text = "what a probe speaks" },
-	{ "method", IN_SETTINGS, TYPE_TOKEN, "GET", 1, 32, SETTING(method),
-	  .text = "request method" },
-	{ "path", IN_SETTINGS, TYPE_REQUEST_PATH, "/", 1, 2048, SETTING(path),
-	  .text = "request target" },
-	{ "http_host", IN_SETTINGS, TYPE_WORD, "", 1, 255, SETTING(http_host),
-	  .text = "Host header" },
-	{ "header", IN_SETTINGS, TYPE_HEADER, "", 1, 2048, SETTING(headers),
-	  .text = "a further request header" },
-	{ "body", IN_SETTINGS, TYPE_TEXT, "", 1, 2048, SETTING(body),
-	  .text = "request body" },
+	  REQUEST(check), .text = "what a probe speaks" },
+	{ "method", IN_SETTINGS, TYPE_TOKEN, "GET", 1, 32, REQUEST(method),
+	  .checks = HTTP, .text = "request method" },
+	{ "path", IN_SETTINGS, TYPE_REQUEST_PATH, "/", 1, 2048, REQUEST(path),
+	  .checks = HTTP, .text = "request target" },
+	{ "http_host", IN_SETTINGS, TYPE_WORD, "", 1, 255, REQUEST(http_host),
+	  .checks = HTTP | GRPC, .text = "Host header" },
+	{ "header", IN_SETTINGS, TYPE_HEADER, "", 1, 2048, REQUEST(headers),
+	  .checks = HTTP | GRPC, .text = "a further request header" },
+	{ "body", IN_SETTINGS, TYPE_TEXT, "", 1, 2048, REQUEST(body),
+	  .checks = HTTP, .text = "request body" },
 	{ "http_version", IN_SETTINGS, TYPE_CHOICE, "1.1",
-	  .choices = version_names, SETTING(http_version),
+	  .choices = version_names, REQUEST(http_version), .checks = HTTP_1,
 	  .text = "version of the request" },
-	{ "user_agent", IN_SETTINGS, TYPE_TEXT, "", 1, 255, SETTING(user_agent),
-	  .text = "User-Agent header" },
-	{ "sni", IN_SETTINGS, TYPE_WORD, "", .later = true,
-	  .text = "server name in the TLS handshake" },
-	{ "tls_verify", IN_SETTINGS, TYPE_SWITCH, "on", .later = true,
-	  .text = "whether certificates must verify" },
-	{ "tls_ca", IN_SETTINGS, TYPE_TEXT, "system", .later = true,
+	{ "user_agent", IN_SETTINGS, TYPE_TEXT, "", 1, 255, REQUEST(user_agent),
+	  .checks = HTTP | GRPC, .text = "User-Agent header" },
+	{ "sni", IN_SETTINGS, TYPE_WORD, "", 1, 255, REQUEST(sni),
+	  .checks = OVER_TLS, .text = "server name in the TLS handshake" },
+	{ "tls_verify", IN_SETTINGS, TYPE_SWITCH, "on", REQUEST(tls_verify),
+	  .checks = OVER_TLS, .text = "whether certificates must verify" },
+	{ "tls_ca", IN_SETTINGS, TYPE_READABLE, CONFIG_SYSTEM_CA, 2, 1024,
+	  REQUEST(tls_ca), .checks = OVER_TLS,
 	  .text = "authorities that are trusted" },
-	{ "tls_cert", IN_SETTINGS, TYPE_FILE, "", .later = true,
+	{ "tls_cert", IN_SETTINGS, TYPE_READABLE, "", 2, 1024,
+	  REQUEST(tls_cert), .checks = OVER_TLS,
 	  .text = "client certificate" },
-	{ "tls_key", IN_SETTINGS, TYPE_FILE, "", .later = true,
-	  .text = "its key" },
-	{ "port", IN_SETTINGS, TYPE_NUMBER, "", 1, 65535, SETTING(port),
-	  .text = "another port to probe" },
-	{ "grpc_service", IN_SETTINGS, TYPE_TEXT, "", .later = true,
+	{ "tls_key", IN_SETTINGS, TYPE_READABLE, "", 2, 1024, REQUEST(tls_key),
+	  .checks = OVER_TLS, .text = "its key" },
+	{ "port", IN_SETTINGS, TYPE_NUMBER, "", 1, 65535, REQUEST(port),
+	  .checks = PROBED, .text = "another port to probe" },
+	{ "grpc_service", IN_SETTINGS, TYPE_TEXT, "", 1, 255,
+	  REQUEST(grpc_service), .checks = GRPC,
 	  .text = "service that the gRPC health check asks for" },
-	{ "send", IN_SETTINGS, TYPE_TEXT, "", .later = true,
-	  .text = "bytes that a tcp probe sends" },
-	{ "expect", IN_SETTINGS, TYPE_TEXT, "", .later = true,
+	{ "send", IN_SETTINGS, TYPE_BYTES, "", 1, 2048, REQUEST(send),
+	  .checks = STREAM, .text = "bytes that a tcp probe sends" },
+	{ "expect", IN_SETTINGS, TYPE_PATTERN, "", 1, 2048,
+	  REQUEST(expectations.answer), .checks = STREAM,
 	  .text = "what the answer to a tcp probe must match" },
 	{ "connect_timeout", IN_SETTINGS, TYPE_DURATION, "1s", 1,
-	  10 * MINUTE_MS, SETTING(connect_timeout_ms),
+	  10 * MINUTE_MS, REQUEST(connect_timeout_ms), .checks = PROBED,
 	  .text = "bound of the connect" },
 	{ "read_timeout", IN_SETTINGS, TYPE_DURATION, "2s", 1,
-	  10 * MINUTE_MS, SETTING(read_timeout_ms),
+	  10 * MINUTE_MS, REQUEST(read_timeout_ms), .checks = PROBED,
 	  .text = "bound of the answer" },
-	{ "keepalive", IN_SETTINGS, TYPE_SWITCH, "off", .later = true,
-	  .text = "whether probes reuse a connection" },
+	{ "keepalive", IN_SETTINGS, TYPE_SWITCH, "off", REQUEST(keepalive),
+	  .checks = HTTP | GRPC, .text = "whether probes reuse a connection" },
 
 	/* what passes */
 	{ "fail_status", IN_SETTINGS, TYPE_STATUSES, "", SETTING(fail_status),
 	  .text = "statuses that are a failure" },
 	{ "expect_status", IN_SETTINGS, TYPE_STATUSES, "2xx, 3xx",
-	  SETTING(pass_status), .text = "statuses that pass" },
-	{ "expect_header", IN_SETTINGS, TYPE_TEXT, "", .later = true,
+	  SETTING(pass_status), .checks = HTTP,
+	  .text = "statuses that pass" },
+	{ "expect_header", IN_SETTINGS, TYPE_HEADER_PATTERN, "", 1, 2048,
+	  SETTING(expectations.headers), .checks = HTTP,
 	  .text = "what a header of the answer must match" },
-	{ "expect_body", IN_SETTINGS, TYPE_TEXT, "", .later = true,
+	{ "expect_body", IN_SETTINGS, TYPE_NEGATABLE_PATTERN, "", 1, 2048,
+	  SETTING(expectations.body), .checks = HTTP,
 	  .text = "what the body must match" },
-	{ "fail_body", IN_SETTINGS, TYPE_TEXT, "", .later = true,
+	{ "fail_body", IN_SETTINGS, TYPE_NEGATED_PATTERN, "", 1, 2048,
+	  SETTING(expectations.fail_body), .checks = HTTP,
 	  .text = "what the body must not match" },
-	{ "max_body", IN_SETTINGS, TYPE_TEXT, "256k", .later = true,
-	  .text = "how much of the body is read" },
+	{ "max_body", IN_SETTINGS, TYPE_SIZE, "256k", 1, 16 << 20,
+	  REQUEST(max_body), .checks = HTTP | STREAM,
+	  .text = "how much of the answer is looked at" },
 
 	/* the schedule */
 	{ "interval", IN_SETTINGS, TYPE_DURATION, "2s", 10, DAY_MS,
-	  SETTING(interval_ms), .text = "time between two probes" },
+	  SETTING(interval_ms), .checks = PROBED,
+	  .text = "time between two probes" },
 	{ "fast_interval", IN_SETTINGS, TYPE_DURATION, "", 10, DAY_MS,
-	  SETTING(fast_interval_ms), .text = "while a verdict is changing" },
+	  SETTING(fast_interval_ms), .checks = PROBED,
+	  .text = "while a verdict is changing" },
 	{ "down_interval", IN_SETTINGS, TYPE_DURATION, "", 10, DAY_MS,
-	  SETTING(down_interval_ms), .text = "while the host is down" },
+	  SETTING(down_interval_ms), .checks = PROBED,
+	  .text = "while the host is down" },
 	{ "jitter", IN_SETTINGS, TYPE_PERCENT, "10%", 0, 50,
-	  SETTING(jitter_percent), .text = "random part of the interval" },
+	  SETTING(jitter_percent), .checks = PROBED,
+	  .text = "random part of the interval" },
 
 	/* the verdict */
 	{ "rise", IN_SETTINGS, TYPE_NUMBER, "2", 1, 65535, SETTING(rise),
-	  .text = "consecutive passes to come up" },
+	  .checks = PROBED, .text = "consecutive passes to come up" },
 	{ "fall", IN_SETTINGS, TYPE_NUMBER, "3", 1, 65535, SETTING(fall),
 	  .text = "consecutive failures to go down" },
 	{ "initial", IN_SETTINGS, TYPE_CHOICE, "up", .choices = initial_names,
-	  SETTING(initial), .text = "what a host never seen before is" },
-	{ "observe", IN_SETTINGS, TYPE_CHOICE, "off", .later = true,
-	  .text = "which failures of live traffic count" },
-	{ "on_error", IN_SETTINGS, TYPE_CHOICE, "probe", .later = true,
+	  SETTING(initial), .checks = PROBED,
+	  .text = "what a host never seen before is" },
+	{ "observe", IN_SETTINGS, TYPE_CHOICE, "off", .choices = observe_names,
+	  SETTING(observe), .text = "which failures of live traffic count" },
+	{ "on_error", IN_SETTINGS, TYPE_CHOICE, "probe",
+	  .choices = on_error_names, SETTING(on_error),
 	  .text = "what each of them triggers" },
-	{ "failed_timeout", IN_SETTINGS, TYPE_DURATION, "60s", .later = true,
+	{ "failed_timeout", IN_SETTINGS, TYPE_DURATION, "60s", 10, DAY_MS,
+	  SETTING(failed_timeout_ms), .checks = UNPROBED,
 	  .text = "how long a host without probes stays down" },
 	{ "slow_start", IN_SETTINGS, TYPE_DURATION, "0", .later = true,
 	  .text = "ramp of the weight after recovery" },
-	{ "cert_warn", IN_SETTINGS, TYPE_DURATION, "14d", .later = true,
+	{ "cert_warn", IN_SETTINGS, TYPE_DURATION, "14d", 0,
+	  365 * DAY_MS, SETTING(cert_warn_ms), .checks = OVER_TLS,
 	  .text = "how early an expiring certificate is told of" },
 
 	/* [notify] */
@@ -164,6 +198,16 @@ const struct config_key config_keys[] = {
 };
 
 const size_t config_key_count = ARRAY_SIZE(config_keys);
+
+bool config_key_applies(const struct config_key *key, enum check_kind check)
+{
+	return key->checks == 0 || (key->checks >> check & 1) != 0;
+}
+
+bool config_key_is_list(const struct config_key *key)
+{
+	return key->type == TYPE_HEADER || key->type == TYPE_HEADER_PATTERN;
+}
 
 const struct config_key *config_key_find(const char *name)
 {

@@ -85,6 +85,33 @@ static int read_statuses(const struct config_key *key, const char *text,
 	return mask ? status_mask_parse(mask, text, &at) : -ENOMEM;
 }
 
+static int read_size(const struct config_key *key, const char *text,
+                     struct arena *arena, union config_value *ret)
+{
+	(void) arena;
+	return parse_size(&ret->number, text, key->min, key->max);
+}
+
+static int read_bytes(const struct config_key *key, const char *text,
+                      struct arena *arena, union config_value *ret)
+{
+	size_t length = strlen(text), size;
+	struct config_bytes *bytes = arena_alloc(arena, 1, sizeof(*bytes));
+	unsigned char *data = arena_alloc(arena, length, 1);
+	int error;
+
+	if (!bytes || !data)
+		return -ENOMEM;
+	error = text_is_printable(text, length)
+	                ? parse_escaped(data, &size, text)
+	                : -EINVAL;
+	if (error < 0)
+		return error;
+	*bytes = (struct config_bytes) { data, (uint32_t) size };
+	ret->bytes = bytes;
+	return size > key->max ? -ERANGE : 0;
+}
+
 static int read_text(const struct config_key *key, const char *text,
                      struct arena *arena, union config_value *ret)
 {
@@ -119,6 +146,14 @@ static int read_file(const struct config_key *key, const char *text,
 	if (text[0] != '/' || text[strlen(text) - 1] == '/')
 		return -EINVAL;
 	return read_text(key, text, arena, ret);
+}
+
+static int read_readable(const struct config_key *key, const char *text,
+                         struct arena *arena, union config_value *ret)
+{
+	if (strcmp(text, key->default_text) == 0)
+		return read_text(key, text, arena, ret);
+	return read_file(key, text, arena, ret);
 }
 
 /* Blanks would end the target early, and a # is never sent. */
@@ -189,6 +224,15 @@ static void print_duration(const struct config_key *key, uint64_t number,
 	fputs(duration_text(number, buffer), stream);
 }
 
+static void print_size(const struct config_key *key, uint64_t number,
+                       FILE *stream)
+{
+	char buffer[SIZE_TEXT_SIZE];
+
+	(void) key;
+	fputs(size_text(number, buffer), stream);
+}
+
 static void print_mode(const struct config_key *key, uint64_t number,
                        FILE *stream)
 {
@@ -208,6 +252,8 @@ static void allow_choice(const struct config_key *key, FILE *stream)
 		fprintf(stream, "%s%s", i > 0 ? ", " : "", key->choices[i]);
 }
 
+#define UTF8_TEXT "UTF-8 without control characters"
+
 static const struct type {
 	int (*read)(const struct config_key *key, const char *text,
 	            struct arena *arena, union config_value *ret);
@@ -221,14 +267,21 @@ static const struct type {
 	[TYPE_NUMBER] = { read_number, "number", print_number },
 	[TYPE_PERCENT] = { read_percent, "percentage", print_percent },
 	[TYPE_DURATION] = { read_duration, "duration", print_duration },
+	[TYPE_SIZE] = { read_size, "size", print_size },
 	[TYPE_MODE] = { read_mode, "file mode", print_mode,
 	                ", written by the owner alone" },
 	[TYPE_CHOICE] = { read_choice, "choice", print_choice },
 	[TYPE_STATUSES] = { read_statuses, "list of statuses",
 	                    .allowed = "masks and ranges such as "
 	                               "5xx, 40x, 403, 200-399" },
-	[TYPE_TEXT] = { read_text, "text",
-	                .allowed = "UTF-8 without control characters" },
+	[TYPE_BYTES] = { read_bytes, "text with escapes",
+	                 .allowed = "UTF-8 without control characters, and "
+	                            "\\r \\n \\t \\\\ \\xNN" },
+	[TYPE_PATTERN] = { read_text, "text", .allowed = UTF8_TEXT },
+	[TYPE_NEGATABLE_PATTERN] = { read_text, "text", .allowed = UTF8_TEXT },
+	[TYPE_NEGATED_PATTERN] = { read_text, "text", .allowed = UTF8_TEXT },
+	[TYPE_HEADER_PATTERN] = { read_text, "text", .allowed = UTF8_TEXT },
+	[TYPE_TEXT] = { read_text, "text", .allowed = UTF8_TEXT },
 	[TYPE_WORD] = { read_word, "word",
 	                .allowed = "printable ASCII without blanks and "
 	                           "quotes" },
@@ -237,6 +290,9 @@ static const struct type {
 	[TYPE_FILE] = { read_file, "absolute file name",
 	                .allowed = "a name that starts with / and has no "
 	                           "control characters" },
+	[TYPE_READABLE] = { read_readable, "absolute file name",
+	                    .allowed = "a name that starts with / and has no "
+	                               "control characters" },
 	[TYPE_REQUEST_PATH] = { read_request_path, "request target",
 	                        .allowed = "/ and printable ASCII without "
 	                                   "blanks and #" },
@@ -245,8 +301,7 @@ static const struct type {
 	                             "Content-Length or Transfer-Encoding" },
 	[TYPE_SERVER] = { read_server, "server",
 	                  .allowed = "ADDRESS and parameters" },
-	[TYPE_INCLUDE] = { read_text, "file pattern",
-	                   .allowed = "UTF-8 without control characters" },
+	[TYPE_INCLUDE] = { read_text, "file pattern", .allowed = UTF8_TEXT },
 };
 
 /* "what is wrong, what is allowed". */
@@ -275,6 +330,8 @@ static void describe_problem(const struct config_key *key, const char *text,
 			fputs(type->allowed, stream);
 	} else {
 		fputs(type->allowed, stream);
+		if (key->type == TYPE_READABLE && *key->default_text != '\0')
+			fprintf(stream, ", or %s", key->default_text);
 		if (key->max > 0)
 			fprintf(stream, ", %" PRIu64 " bytes at most",
 			        key->max);
@@ -282,26 +339,23 @@ static void describe_problem(const struct config_key *key, const char *text,
 	fclose(stream);
 }
 
-static bool is_later_choice(const struct config_key *key, const char *text)
+/* What is matched, by the type of the key; of other types there is none. */
+static const enum expectation_form *form_of(const struct config_key *key)
 {
-	size_t size = strlen(text);
-	const char *at = key->later_choices;
+	static const enum expectation_form forms[] = {
+		EXPECT_PLAIN, EXPECT_NEGATABLE, EXPECT_NONE_OF, EXPECT_HEADER
+	};
+	bool is_pattern = key->type >= TYPE_PATTERN &&
+	                  key->type <= TYPE_HEADER_PATTERN;
 
-	while (at && size > 0 && (at = strstr(at, text)) != NULL) {
-		bool starts = at == key->later_choices || at[-1] == ' ';
-
-		if (starts && (at[size] == ' ' || at[size] == '\0'))
-			return true;
-		at += size;
-	}
-	return false;
+	return is_pattern ? &forms[key->type - TYPE_PATTERN] : NULL;
 }
 
 int config_value_parse(const struct config_key *key, const char *text,
                        struct arena *arena, union config_value *ret,
                        char *problem)
 {
-	char quoted[CONFIG_QUOTE_SIZE];
+	const enum expectation_form *form = form_of(key);
 	int error;
 
 	memset(ret, 0, sizeof(*ret));
@@ -311,13 +365,6 @@ int config_value_parse(const struct config_key *key, const char *text,
 		snprintf(problem, CONFIG_PROBLEM_SIZE,
 		         "not supported yet, allowed: its default, \"%s\"",
 		         key->default_text);
-		return -EINVAL;
-	}
-	if (is_later_choice(key, text)) {
-		snprintf(problem, CONFIG_PROBLEM_SIZE,
-		         "%s is not supported yet, allowed: %s, %s",
-		         config_quote(quoted, text), key->choices[0],
-		         key->choices[1]);
 		return -EINVAL;
 	}
 	if (*text == '\0' && *key->default_text == '\0' &&
@@ -331,6 +378,10 @@ int config_value_parse(const struct config_key *key, const char *text,
 		describe_problem(key, text, error, problem);
 		return -EINVAL;
 	}
+	if (error == 0 && form)
+		return expectation_compile(&ret->expectation, text, *form,
+		                           arena, problem,
+		                           CONFIG_PROBLEM_SIZE);
 	return error;
 }
 
@@ -342,6 +393,7 @@ static uint64_t load_number(const struct config_key *key, const void *structure)
 	uint8_t u8;
 	uint16_t u16;
 	uint32_t u32;
+	uint64_t u64;
 
 	switch (key->size) {
 	case sizeof(u8):
@@ -350,9 +402,12 @@ static uint64_t load_number(const struct config_key *key, const void *structure)
 	case sizeof(u16):
 		memcpy(&u16, at, sizeof(u16));
 		return u16;
-	default:
+	case sizeof(u32):
 		memcpy(&u32, at, sizeof(u32));
 		return u32;
+	default:
+		memcpy(&u64, at, sizeof(u64));
+		return u64;
 	}
 }
 
@@ -371,8 +426,11 @@ static void store_number(const struct config_key *key, uint64_t number,
 	case sizeof(u16):
 		memcpy(at, &u16, sizeof(u16));
 		break;
-	default:
+	case sizeof(u32):
 		memcpy(at, &u32, sizeof(u32));
+		break;
+	default:
+		memcpy(at, &number, sizeof(number));
 		break;
 	}
 }
@@ -380,47 +438,85 @@ static void store_number(const struct config_key *key, uint64_t number,
 void config_value_store(const struct config_key *key, union config_value value,
                         void *structure)
 {
+	static const struct config_bytes no_bytes;
 	char *at = (char *) structure + key->offset;
 
 	if (!key->stored)
 		return;
 	if (key->type == TYPE_STATUSES)
 		memcpy(at, value.statuses, key->size);
+	else if (key->type == TYPE_BYTES)
+		memcpy(at, value.bytes ? value.bytes : &no_bytes, key->size);
+	else if (form_of(key))
+		memcpy(at, &value.expectation, sizeof(value.expectation));
 	else if (key->type >= TYPE_TEXT)
 		memcpy(at, &value.text, sizeof(value.text));
 	else
 		store_number(key, value.number, structure);
 }
 
-static const void *load_pointer(const struct config_key *key,
-                                const void *structure)
+const void *config_value_item(const struct config_key *key,
+                              union config_value value)
+{
+	if (form_of(key))
+		return value.expectation;
+	return *value.text != '\0' ? value.text : NULL;
+}
+
+static const void *load_pointer(const void *at)
 {
 	const void *pointer;
 
-	memcpy(&pointer, (const char *) structure + key->offset,
-	       sizeof(pointer));
+	memcpy(&pointer, at, sizeof(pointer));
 	return pointer;
 }
 
-static bool headers_equal(const char *const *a, const char *const *b)
+/* As it was written.  `pointer` is a text or, of patterns, an expectation;
+ * NULL is none. */
+static const char *written(const struct config_key *key, const void *pointer)
 {
-	for (; *a && *b; a++, b++) {
-		if (strcmp(*a, *b) != 0)
+	if (!pointer)
+		return "";
+	return form_of(key) ? expectation_text(pointer) : pointer;
+}
+
+static bool lists_equal(const struct config_key *key, const char *a,
+                        const char *b)
+{
+	const void *of_a, *of_b;
+
+	do {
+		of_a = load_pointer(a);
+		of_b = load_pointer(b);
+		if (strcmp(written(key, of_a), written(key, of_b)) != 0)
 			return false;
-	}
-	return *a == *b;
+		a += sizeof(of_a);
+		b += sizeof(of_b);
+	} while (of_a && of_b);
+	return of_a == of_b;
+}
+
+static bool bytes_equal(const struct config_bytes *a,
+                        const struct config_bytes *b)
+{
+	return a->size == b->size &&
+	       (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
 }
 
 bool config_value_equal(const struct config_key *key, const void *a,
                         const void *b)
 {
-	if (key->type == TYPE_HEADER)
-		return headers_equal(load_pointer(key, a),
-		                     load_pointer(key, b));
-	if (key->type >= TYPE_TEXT)
-		return strcmp(load_pointer(key, a), load_pointer(key, b)) == 0;
-	return memcmp((const char *) a + key->offset,
-	              (const char *) b + key->offset, key->size) == 0;
+	const char *at_a = (const char *) a + key->offset;
+	const char *at_b = (const char *) b + key->offset;
+
+	if (config_key_is_list(key))
+		return lists_equal(key, load_pointer(at_a), load_pointer(at_b));
+	if (key->type == TYPE_BYTES)
+		return bytes_equal((const void *) at_a, (const void *) at_b);
+	if (key->type >= TYPE_TEXT || form_of(key))
+		return strcmp(written(key, load_pointer(at_a)),
+		              written(key, load_pointer(at_b))) == 0;
+	return memcmp(at_a, at_b, key->size) == 0;
 }
 
 void config_value_print_text(const struct config_key *key,
@@ -428,13 +524,18 @@ void config_value_print_text(const struct config_key *key,
 {
 	const struct type *type = &types[key->type];
 	const void *at = (const char *) structure + key->offset;
+	const struct config_bytes *bytes = at;
 	char text[STATUS_MASK_TEXT_SIZE];
 	uint64_t number;
 
-	if (key->type >= TYPE_TEXT) {
-		fputs(load_pointer(key, structure), stream);
+	if (key->type >= TYPE_TEXT || form_of(key)) {
+		fputs(written(key, load_pointer(at)), stream);
 	} else if (key->type == TYPE_STATUSES) {
 		fputs(status_mask_text(at, text), stream);
+	} else if (key->type == TYPE_BYTES) {
+		escaped_print(bytes->data, bytes->size, stream);
+	} else if (key->type == TYPE_SWITCH) {
+		fputs(load_number(key, structure) ? "on" : "off", stream);
 	} else {
 		/* zero that nobody set prints as the empty default it is */
 		number = load_number(key, structure);
@@ -443,23 +544,37 @@ void config_value_print_text(const struct config_key *key,
 	}
 }
 
+/* A semicolon after a blank would start a comment. */
+static void print_line(const struct config_key *key, const char *text,
+                       FILE *stream)
+{
+	fprintf(stream, "%s =%s%s\n", key->name, *text == ';' ? "" : " ",
+	        text);
+}
+
+static void print_list(const struct config_key *key, const char *list,
+                       FILE *stream)
+{
+	const void *pointer = load_pointer(list);
+
+	if (!pointer)
+		fprintf(stream, "%s =\n", key->name);
+	for (; pointer; pointer = load_pointer(list += sizeof(pointer)))
+		print_line(key, written(key, pointer), stream);
+}
+
 void config_value_print(const struct config_key *key, const void *structure,
                         FILE *stream)
 {
-	const char *const *headers;
-	const char *text;
+	const char *at = (const char *) structure + key->offset;
 
-	if (key->type == TYPE_HEADER) {
-		headers = load_pointer(key, structure);
-		if (!*headers)
-			fprintf(stream, "%s =\n", key->name);
-		for (; *headers; headers++)
-			fprintf(stream, "%s = %s\n", key->name, *headers);
-		return;
+	if (config_key_is_list(key)) {
+		print_list(key, load_pointer(at), stream);
+	} else if (key->type >= TYPE_TEXT || form_of(key)) {
+		print_line(key, written(key, load_pointer(at)), stream);
+	} else {
+		fprintf(stream, "%s = ", key->name);
+		config_value_print_text(key, structure, stream);
+		fputc('\n', stream);
 	}
-	/* A semicolon after a blank would start a comment. */
-	text = key->type >= TYPE_TEXT ? load_pointer(key, structure) : "";
-	fprintf(stream, "%s =%s", key->name, *text == ';' ? "" : " ");
-	config_value_print_text(key, structure, stream);
-	fputc('\n', stream);
 }

@@ -21,6 +21,8 @@ union config_value {
 	uint64_t number;
 	const char *text;
 	const struct status_mask *statuses;
+	const struct config_bytes *bytes;
+	const struct expectation *expectation;
 };
 
 /* Reads `text`, which the arena must hold.  Returns 0; -EINVAL with
@@ -30,14 +32,18 @@ int config_value_parse(const struct config_key *key, const char *text,
                        struct arena *arena, union config_value *ret,
                        char *problem);
 
-/* Into the structure that key->offset counts from. */
+/* Into the structure that key->offset counts from; not for lists. */
 void config_value_store(const struct config_key *key, union config_value value,
                         void *structure);
+
+/* What a list holds for such a value; NULL for the empty one. */
+const void *config_value_item(const struct config_key *key,
+                              union config_value value);
 
 bool config_value_equal(const struct config_key *key, const void *a,
                         const void *b);
 
-/* The text alone; not for headers, which have several. */
+/* The text alone; not for lists, which have several. */
 void config_value_print_text(const struct config_key *key,
                              const void *structure, FILE *stream);
 

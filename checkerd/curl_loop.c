@@ -21,6 +21,11 @@
  * "now" needs no timer: a deferred source runs at the loop's next turn, and
  * starts all transfers added since the last one.
  *
+ * Talks.  What is said over a connection that libcurl only made is not its
+ * business, so that their sockets and deadlines are watched here, in the same
+ * set and by the same timer.  Few last long: their deadlines are looked
+ * through when the earliest that was ever set has come, not kept in order.
+ *
  * Ended transfers are collected after libcurl has returned, so that callbacks
  * run outside of it and may do what they like.
  *
@@ -52,6 +57,7 @@ struct bundle {
 /* What is known of the socket that has this number. */
 struct watch {
 	struct bundle *bundle;
+	struct curl_transfer *talker; /* NULL: it is the bundle's */
 	uint32_t events; /* EPOLL...; 0: libcurl wants nothing of it */
 	uint32_t generation;
 };
@@ -64,6 +70,9 @@ struct curl_loop {
 	uint64_t armed_us; /* what the timer is set to */
 	struct watch *watches; /* by file descriptor */
 	uint32_t watch_count;
+	struct curl_transfer *talkers;
+	struct curl_transfer *ended; /* of those, and not yet told */
+	uint64_t talk_deadline_us; /* none of theirs is earlier */
 	curl_wake_fn wake;
 	void *wake_userdata;
 	struct bundle bundle;
@@ -92,7 +101,7 @@ static struct watch *watch_get(struct curl_loop *loop, int fd)
 }
 
 static int watch_set(struct curl_loop *loop, int fd, struct bundle *bundle,
-                     uint32_t events)
+                     struct curl_transfer *talker, uint32_t events)
 {
 	struct watch *watch;
 	struct epoll_event event;
@@ -116,8 +125,15 @@ static int watch_set(struct curl_loop *loop, int fd, struct bundle *bundle,
 	if (r < 0)
 		return -errno;
 	watch->bundle = bundle;
+	watch->talker = talker;
 	watch->events = events;
 	return 0;
+}
+
+static void watch_forget(struct curl_loop *loop, int fd)
+{
+	if ((uint32_t) fd < loop->watch_count)
+		loop->watches[fd].events = 0;
 }
 
 /* libcurl gives up a whole multi if this returns an error, so the one
@@ -132,18 +148,104 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
 
 	(void) socket_userdata;
 	if (what == CURL_POLL_REMOVE) {
-		if ((uint32_t) fd < bundle->loop->watch_count)
-			bundle->loop->watches[fd].events = 0;
+		watch_forget(bundle->loop, fd);
 		return 0;
 	}
 	events = (what & CURL_POLL_IN ? EPOLLIN : 0) |
 	         (what & CURL_POLL_OUT ? EPOLLOUT : 0);
-	r = watch_set(bundle->loop, fd, bundle, events);
+	r = watch_set(bundle->loop, fd, bundle, NULL, events);
 	if (r < 0 && curl_easy_getinfo(easy, CURLINFO_PRIVATE,
 	                               (char **) &transfer) == CURLE_OK)
 		transfer->watch_error = r;
 	return 0;
 }
+
+/* --- talks ---------------------------------------------------------------- */
+
+static void talk_unlink(struct curl_transfer *transfer)
+{
+	struct curl_talk *talk = &transfer->talking;
+
+	if (talk->list == NULL)
+		return;
+	if (talk->next != NULL)
+		talk->next->talking.previous = talk->previous;
+	if (talk->previous != NULL)
+		talk->previous->talking.next = talk->next;
+	else
+		*talk->list = talk->next;
+	talk->list = NULL;
+}
+
+static void talk_link(struct curl_transfer *transfer,
+                      struct curl_transfer **list)
+{
+	struct curl_talk *talk = &transfer->talking;
+
+	talk->list = list;
+	talk->previous = NULL;
+	talk->next = *list;
+	if (talk->next != NULL)
+		talk->next->talking.previous = transfer;
+	*list = transfer;
+}
+
+static void talk_end(struct curl_loop *loop, struct curl_transfer *transfer,
+                     CURLcode result)
+{
+	transfer->talking.result = result;
+	watch_forget(loop, transfer->talking.fd);
+	talk_unlink(transfer);
+	talk_link(transfer, &loop->ended);
+}
+
+static void talk_on(struct curl_loop *loop, struct curl_transfer *transfer)
+{
+	CURLcode result = CURLE_OK;
+	uint32_t events;
+	int r;
+
+	events = transfer->talk(transfer, &result);
+	if (events == 0) {
+		talk_end(loop, transfer, result);
+		return;
+	}
+	r = watch_set(loop, transfer->talking.fd, NULL, transfer, events);
+	if (r < 0) {
+		transfer->watch_error = r;
+		talk_end(loop, transfer, CURLE_RECV_ERROR);
+	}
+}
+
+static void talk_begin(struct curl_loop *loop, struct curl_transfer *transfer)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &fd);
+	transfer->talking.fd = fd;
+	talk_link(transfer, &loop->talkers);
+	if (transfer->talk_until_us < loop->talk_deadline_us)
+		loop->talk_deadline_us = transfer->talk_until_us;
+	talk_on(loop, transfer);
+}
+
+static void end_late_talks(struct curl_loop *loop, uint64_t now)
+{
+	struct curl_transfer *transfer, *next;
+
+	if (loop->talk_deadline_us > now)
+		return;
+	loop->talk_deadline_us = NEVER;
+	for (transfer = loop->talkers; transfer != NULL; transfer = next) {
+		next = transfer->talking.next;
+		if (transfer->talk_until_us <= now)
+			talk_end(loop, transfer, CURLE_OPERATION_TIMEDOUT);
+		else if (transfer->talk_until_us < loop->talk_deadline_us)
+			loop->talk_deadline_us = transfer->talk_until_us;
+	}
+}
+
+/* --- a ready socket ------------------------------------------------------- */
 
 static void socket_ready(struct curl_loop *loop,
                          const struct epoll_event *event)
@@ -157,6 +259,10 @@ static void socket_ready(struct curl_loop *loop,
 		return;
 	if (watch->events == 0) {
 		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+		return;
+	}
+	if (watch->talker != NULL) {
+		talk_on(loop, watch->talker);
 		return;
 	}
 	curl_multi_socket_action(
@@ -191,6 +297,9 @@ static int schedule_turn(struct curl_loop *loop)
 	uint64_t deadline_us = loop->bundle.deadline_us;
 	int r;
 
+	if (loop->talk_deadline_us < deadline_us)
+		deadline_us = loop->talk_deadline_us;
+
 	if (deadline_us == 0)
 		return sd_event_source_set_enabled(loop->defer,
 		                                   SD_EVENT_ONESHOT);
@@ -215,21 +324,30 @@ static uint64_t begin_turn(struct curl_loop *loop)
 	return now;
 }
 
+static void tell(struct curl_loop *loop, struct curl_transfer *transfer,
+                 CURLcode result)
+{
+	curl_loop_remove(loop, transfer);
+	transfer->done(transfer, result);
+}
+
 static int end_turn(struct curl_loop *loop)
 {
 	CURLM *multi = loop->bundle.multi;
 	struct curl_transfer *transfer;
-	CURLcode result;
 	CURLMsg *message;
 	int left;
 
 	while ((message = curl_multi_info_read(multi, &left)) != NULL) {
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
 		                  (char **) &transfer);
-		result = message->data.result; /* gone with the removal */
-		curl_loop_remove(loop, transfer);
-		transfer->done(transfer, result);
+		if (transfer->talk != NULL && message->data.result == CURLE_OK)
+			talk_begin(loop, transfer);
+		else
+			tell(loop, transfer, message->data.result);
 	}
+	while ((transfer = loop->ended) != NULL)
+		tell(loop, transfer, transfer->talking.result);
 	return schedule_turn(loop);
 }
 
@@ -264,11 +382,14 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents,
 static int on_timer(sd_event_source *source, uint64_t at_us, void *userdata)
 {
 	struct curl_loop *loop = userdata;
+	uint64_t now;
 
 	(void) source;
 	(void) at_us;
 	loop->armed_us = NEVER;
-	run_deadlines(loop, begin_turn(loop));
+	now = begin_turn(loop);
+	run_deadlines(loop, now);
+	end_late_talks(loop, now);
 	return end_turn(loop);
 }
 
@@ -309,6 +430,10 @@ void curl_loop_remove(struct curl_loop *loop, struct curl_transfer *transfer)
 	if (!transfer->added)
 		return;
 	transfer->added = false;
+	if (transfer->talking.list != NULL) {
+		watch_forget(loop, transfer->talking.fd);
+		talk_unlink(transfer);
+	}
 	curl_multi_remove_handle(loop->bundle.multi, transfer->easy);
 }
 
@@ -369,6 +494,7 @@ int curl_loop_new(struct curl_loop **ret, sd_event *event)
 		return -ENOMEM;
 	}
 	loop->armed_us = NEVER;
+	loop->talk_deadline_us = NEVER;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	r = loop->epoll_fd < 0 ? -errno : bundle_init(&loop->bundle, loop);
 	if (r >= 0)

@@ -19,14 +19,35 @@ struct curl_transfer;
  * transfer may be added or removed from within. */
 typedef void (*curl_done_fn)(struct curl_transfer *transfer, CURLcode result);
 
+/* What goes on over a connection that libcurl only made (with
+ * CURLOPT_CONNECT_ONLY).  Called once it stands, and then whenever it is ready
+ * for what was waited for; sends and receives with curl_easy_send() and
+ * curl_easy_recv() until they would block.  Returns what to wait for next,
+ * EPOLLIN or EPOLLOUT, or 0 when it is over: then the transfer ends with
+ * *ret_result.  Adds and removes no transfer. */
+typedef uint32_t (*curl_talk_fn)(struct curl_transfer *transfer,
+                                 CURLcode *ret_result);
+
 /* One transfer, owned by the caller and usually part of something bigger. */
 struct curl_transfer {
 	CURL *easy; /* its CURLOPT_PRIVATE belongs to the loop */
 	curl_done_fn done;
+	/* NULL: the transfer is libcurl's from its start to its end.  Else it
+	 * ends with CURLE_OPERATION_TIMEDOUT if the talk takes longer. */
+	curl_talk_fn talk;
+	uint64_t talk_until_us;
 	/* out: 0, or the negative errno with which its socket could not be
 	 * watched, after which it can only time out */
 	int watch_error;
-	bool added; /* the loop's */
+	/* the loop's */
+	bool added;
+	struct curl_talk {
+		struct curl_transfer *next;
+		struct curl_transfer **list; /* in which it is, or NULL */
+		struct curl_transfer *previous;
+		CURLcode result;
+		int fd;
+	} talking;
 };
 
 /* The loop was woken, or came round, at `now_us` of CLOCK_MONOTONIC. */

@@ -10,6 +10,7 @@
 #include "config_loader.h"
 #include "log.h"
 #include "message_ids.h"
+#include "report_receiver.h"
 #include "rounds.h"
 #include "segment_writer.h"
 #include "util.h"
@@ -39,6 +40,7 @@ struct daemon {
 	struct segment_writer *writer;
 	struct rounds *rounds;
 	struct config_loader *loader;
+	struct report_receiver *reports; /* NULL: nobody can report */
 	unsigned beats;
 	struct rounds_summary told;
 };
@@ -138,6 +140,30 @@ static void on_loaded(void *owner, struct config *config,
 	tell_status(daemon, "READY=1\n");
 }
 
+/* --- nginx ---------------------------------------------------------------------- */
+
+static bool on_report(void *owner, const struct health_report *report,
+                      pid_t sender)
+{
+	struct daemon *daemon = owner;
+
+	(void) sender;
+	return rounds_report(daemon->rounds, report);
+}
+
+/* Checks go on without it. */
+static void listen_to_nginx(struct daemon *daemon, const struct config *config)
+{
+	int r = report_receiver_new(&daemon->reports, daemon->event,
+	                            config->report, config->report_users,
+	                            on_report, daemon);
+
+	if (r < 0)
+		log_warning("report socket %s: %s; failures of live traffic "
+		            "will not be heard of",
+		            config->report, strerror(-r));
+}
+
 /* --- life ---------------------------------------------------------------------- */
 
 /* Each probe in flight is a descriptor; the default soft limit is made for
@@ -230,6 +256,7 @@ static int start(struct daemon *daemon, struct config *config)
 		          strerror(-r));
 		return r;
 	}
+	listen_to_nginx(daemon, config);
 	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
 	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
 	           " hosts in %" PRIu32 " pools, with %s",
@@ -241,6 +268,7 @@ static int start(struct daemon *daemon, struct config *config)
 static void stop(struct daemon *daemon)
 {
 	config_loader_free(daemon->loader);
+	report_receiver_free(daemon->reports);
 	rounds_free(daemon->rounds);
 	segment_writer_free(daemon->writer);
 	sd_event_source_unref(daemon->beat);
@@ -257,7 +285,7 @@ int daemon_run(const char *path)
 
 	log_open();
 	raise_descriptor_limit();
-	r = config_load(path, config_resolve_system, NULL, &errors, &config);
+	r = config_load(path, &config_system, &errors, &config);
 	say_errors(&errors);
 	config_errors_clear(&errors);
 	if (r >= 0)

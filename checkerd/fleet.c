@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool host_checking(const struct host *host)
 {
@@ -40,11 +41,95 @@ static bool update_panic(struct pool *pool)
 
 static struct verdict initial_verdict(const struct host_config *config)
 {
-	return (struct verdict) { .verdict = config->settings->initial ==
-		                                     INITIAL_DOWN
-		                             ? HEALTH_DOWN
-		                             : HEALTH_UNKNOWN };
+	enum health_verdict verdict = HEALTH_UNKNOWN;
+
+	if (config->settings->check == CHECK_NONE)
+		verdict = HEALTH_UP; /* no pass will ever say so */
+	else if (config->settings->initial == INITIAL_DOWN)
+		verdict = HEALTH_DOWN;
+	return (struct verdict) { .verdict = (uint8_t) verdict };
 }
+
+/* --- who shares a probe ----------------------------------------------------- */
+
+/* A host and the address that its probes go to. */
+struct aim {
+	struct address address;
+	struct host *host;
+};
+
+static int compare_aims(const void *a, const void *b)
+{
+	const struct aim *one = a, *other = b;
+	int order;
+
+	if (one->address.length != other->address.length)
+		return one->address.length < other->address.length ? -1 : 1;
+	order = memcmp(&one->address.any, &other->address.any,
+	               one->address.length);
+	if (order != 0)
+		return order;
+	return one->host->index < other->host->index ? -1 : 1;
+}
+
+static bool may_share(const struct host *a, const struct host *b)
+{
+	const struct settings *one = a->config->settings;
+	const struct settings *other = b->config->settings;
+
+	/* without probes there is nothing to share but the timer */
+	return one->check != CHECK_NONE &&
+	       (one == other || config_requests_equal(one, other));
+}
+
+/* The host joins the target that asks the same, among those from `first` on:
+ * they have its address. */
+static void find_target(struct fleet *fleet, struct target *first,
+                        struct host *host)
+{
+	struct target *target = first;
+	struct target *end = fleet->targets + fleet->target_count;
+
+	while (target < end && !may_share(target->hosts, host))
+		target++;
+	if (target == end) {
+		fleet->target_count++;
+		target->index = host->index;
+	}
+	host->target = target;
+	host->next = target->hosts;
+	target->hosts = host;
+	target->host_count++;
+}
+
+static int find_targets(struct fleet *fleet)
+{
+	struct aim *aims = calloc(fleet->host_count + 1, sizeof(*aims));
+	struct target *first = fleet->targets;
+
+	if (!aims)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < fleet->host_count; i++) {
+		struct host *host = &fleet->hosts[i];
+
+		aims[i].host = host;
+		aims[i].address = host->config->address;
+		if (host->config->settings->port)
+			address_set_port(&aims[i].address,
+			                 host->config->settings->port);
+	}
+	qsort(aims, fleet->host_count, sizeof(*aims), compare_aims);
+	for (uint32_t i = 0; i < fleet->host_count; i++) {
+		if (i > 0 && !address_equal(&aims[i].address,
+		                            &aims[i - 1].address))
+			first = fleet->targets + fleet->target_count;
+		find_target(fleet, first, aims[i].host);
+	}
+	free(aims);
+	return 0;
+}
+
+/* --- life --------------------------------------------------------------------- */
 
 int fleet_new(struct fleet **ret, struct config *config)
 {
@@ -58,7 +143,9 @@ int fleet_new(struct fleet **ret, struct config *config)
 	fleet->host_count = config->host_count;
 	fleet->pools = calloc(config->pool_count + 1, sizeof(*fleet->pools));
 	fleet->hosts = calloc(config->host_count + 1, sizeof(*fleet->hosts));
-	if (!fleet->pools || !fleet->hosts) {
+	fleet->targets =
+	        calloc(config->host_count + 1, sizeof(*fleet->targets));
+	if (!fleet->pools || !fleet->hosts || !fleet->targets) {
 		fleet_free(fleet);
 		return -ENOMEM;
 	}
@@ -79,6 +166,10 @@ int fleet_new(struct fleet **ret, struct config *config)
 		}
 		update_panic(pool);
 	}
+	if (find_targets(fleet) < 0) {
+		fleet_free(fleet);
+		return -ENOMEM;
+	}
 	*ret = fleet;
 	return 0;
 }
@@ -90,6 +181,7 @@ void fleet_free(struct fleet *fleet)
 	config_unref(fleet->config);
 	free(fleet->pools);
 	free(fleet->hosts);
+	free(fleet->targets);
 	free(fleet);
 }
 

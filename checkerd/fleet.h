@@ -21,13 +21,26 @@ struct pool_config;
 
 struct host {
 	const struct host_config *config;
-	struct schedule_entry timer; /* first, so that it leads to the host */
-	struct flight *flight; /* the probe under way: the daemon's, or NULL */
+	struct target *target;
+	struct host *next; /* of the same target */
 	uint32_t index;
 	uint32_t pool;
 	struct verdict verdict;
 	uint8_t admin; /* enum health_admin */
 	uint8_t outcome; /* enum health_outcome, the last one that counted */
+};
+
+/* What is probed: an address and a request.  Hosts, of any pools, that ask the
+ * same of the same address share one target: one probe serves them all, and
+ * each judges the answer by its own settings. */
+struct target {
+	struct schedule_entry timer; /* first, so that it leads to the target */
+	struct host *hosts; /* at least one; by host->next */
+	uint32_t host_count;
+	uint32_t index; /* of its first host */
+	struct flight *flight; /* the probe under way: the daemon's, or NULL */
+	uint64_t started_us; /* the last probe; 0: none yet */
+	bool confirming; /* a streak that live traffic began: no waiting */
 };
 
 struct pool {
@@ -43,8 +56,10 @@ struct fleet {
 	struct config *config; /* a reference */
 	struct pool *pools;
 	struct host *hosts;
+	struct target *targets;
 	uint32_t pool_count;
 	uint32_t host_count;
+	uint32_t target_count;
 };
 
 /* All hosts as if never seen before.  Returns 0 or -ENOMEM. */

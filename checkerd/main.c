@@ -35,7 +35,7 @@ static int look_at(const char *path, enum mode mode)
 {
 	struct config_errors errors = { 0 };
 	struct config *config = NULL;
-	int r = config_load(path, config_resolve_system, NULL, &errors,
+	int r = config_load(path, &config_system, &errors,
 	                    &config);
 
 	config_errors_print(&errors, stderr);

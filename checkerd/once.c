@@ -30,12 +30,12 @@ struct once {
 
 static void start_some(struct once *once);
 
-static void on_done(void *owner, const struct probe_result *result)
+static void on_done(void *owner, const struct probe *probe)
 {
 	struct line *line = owner;
 	struct once *once = line->once;
 
-	line->result = *result;
+	probe_judge(probe, line->host->settings, &line->result);
 	once->done++;
 	start_some(once);
 }
@@ -45,8 +45,8 @@ static void start_some(struct once *once)
 	while (once->started < once->count &&
 	       once->started - once->done < once->max_concurrent) {
 		struct line *line = &once->lines[once->started++];
-		int r = probe_start(once->prober, &line->host->address,
-		                    line->host->settings, on_done, line,
+		int r = probe_start(once->prober, NULL, &line->host->address,
+		                    line->host->settings, NULL, on_done, line,
 		                    &line->probe);
 
 		if (r < 0) {

@@ -137,6 +137,112 @@ const char *duration_text(uint64_t ms, char *buffer)
 	return buffer;
 }
 
+static const struct {
+	const char *suffix;
+	uint64_t bytes;
+} size_units[] = { { "m", 1 << 20 }, { "k", 1 << 10 }, { "", 1 } };
+
+int parse_size(uint64_t *ret, const char *text, uint64_t min, uint64_t max)
+{
+	const char *at = text;
+	uint64_t value = read_digits(&at, 10);
+
+	if (at == text)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(size_units); i++) {
+		if (strcasecmp(at, size_units[i].suffix) != 0)
+			continue;
+		if (__builtin_mul_overflow(value, size_units[i].bytes, &value))
+			return -ERANGE;
+		return store(ret, value, min, max);
+	}
+	return -EINVAL;
+}
+
+const char *size_text(uint64_t size, char *buffer)
+{
+	size_t i = 0;
+
+	if (size == 0)
+		return strcpy(buffer, "0");
+	while (size % size_units[i].bytes != 0)
+		i++;
+	snprintf(buffer, SIZE_TEXT_SIZE, "%" PRIu64 "%s",
+	         size / size_units[i].bytes, size_units[i].suffix);
+	return buffer;
+}
+
+static const struct {
+	char letter, byte;
+} escapes[] = { { 'r', '\r' }, { 'n', '\n' }, { 't', '\t' }, { '\\', '\\' } };
+
+static int hex_digit(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	c |= 'a' ^ 'A';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* What follows a backslash.  Returns how many characters that is, 0 for what
+ * is no escape. */
+static size_t read_escape(const char *text, unsigned char *ret)
+{
+	if (text[0] == 'x' && hex_digit(text[1]) >= 0 &&
+	    hex_digit(text[2]) >= 0) {
+		*ret = (unsigned char) (hex_digit(text[1]) << 4 |
+		                        hex_digit(text[2]));
+		return 3;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(escapes); i++) {
+		if (text[0] == escapes[i].letter) {
+			*ret = (unsigned char) escapes[i].byte;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+int parse_escaped(unsigned char *ret, size_t *ret_size, const char *text)
+{
+	size_t size = 0;
+
+	while (*text != '\0') {
+		size_t taken;
+
+		if (*text != '\\') {
+			ret[size++] = (unsigned char) *text++;
+			continue;
+		}
+		taken = read_escape(text + 1, &ret[size++]);
+		if (taken == 0)
+			return -EINVAL;
+		text += 1 + taken;
+	}
+	*ret_size = size;
+	return 0;
+}
+
+static void print_escaped_byte(unsigned char byte, FILE *stream)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(escapes); i++) {
+		if (byte == (unsigned char) escapes[i].byte) {
+			fprintf(stream, "\\%c", escapes[i].letter);
+			return;
+		}
+	}
+	if (byte <= ' ' || byte >= 0x7f || strchr("\"';", byte))
+		fprintf(stream, "\\x%02x", byte);
+	else
+		fputc(byte, stream);
+}
+
+void escaped_print(const unsigned char *data, size_t size, FILE *stream)
+{
+	for (size_t i = 0; i < size; i++)
+		print_escaped_byte(data[i], stream);
+}
+
 /* Decodes the sequence at `text`; returns its length, 0 if it is none. */
 static size_t utf8_decode(uint32_t *ret, const unsigned char *text, size_t size)
 {

@@ -12,8 +12,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define DURATION_TEXT_SIZE 32
+#define SIZE_TEXT_SIZE     32
 
 /* on off, yes no, true false, 1 0; in any case. */
 int parse_bool(bool *ret, const char *text);
@@ -33,6 +35,21 @@ int parse_duration_ms(uint64_t *ret_ms, const char *text, uint64_t min_ms,
 /* The shortest text that parse_duration_ms() reads as `ms`; `buffer` has
  * DURATION_TEXT_SIZE bytes. */
 const char *duration_text(uint64_t ms, char *buffer);
+
+/* "256k", "1m"; a bare number is bytes. */
+int parse_size(uint64_t *ret, const char *text, uint64_t min, uint64_t max);
+
+/* The shortest text that parse_size() reads as `size`; `buffer` has
+ * SIZE_TEXT_SIZE bytes. */
+const char *size_text(uint64_t size, char *buffer);
+
+/* Text with the escapes \r \n \t \\ and \xNN, into `ret`, which has room for
+ * as many bytes as the text. */
+int parse_escaped(unsigned char *ret, size_t *ret_size, const char *text);
+
+/* As parse_escaped() reads it, and with nothing in it that would mean
+ * something else in a file: neither blanks, quotes nor semicolons. */
+void escaped_print(const unsigned char *data, size_t size, FILE *stream);
 
 /* Well-formed UTF-8 (no overlong forms, no surrogates) without control
  * characters: nothing below U+0020 nor from U+007F to U+009F. */

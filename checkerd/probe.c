@@ -14,49 +14,30 @@
  * leave the port in TIME_WAIT for a minute, and ten thousand checks a second
  * of a few addresses would be out of ports within seconds.
  *
- * What became of a probe is decided in this order: failures of our own
- * resources, which say nothing about the host; what the kind of check makes
- * of an answer; then failure_outcomes[].
+ * With TLS the host in the URL is the name that the certificate must have, so
+ * that there it is what libcurl is told to connect to that is constant.
  */
 #include "probe.h"
 
+#include "clock.h"
 #include "probe_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-#define CONSTANT_URL "http://127.0.0.1/"
-#define BUFFER_SIZE  4096L /* answers to checks are short */
+#define CONSTANT_URL   "http://127.0.0.1/"
+#define CONSTANT_PLACE "::127.0.0.1:80" /* any host and port: there */
+#define BODY_IDLE_MAX  (16 * 1024)
+#define BUFFER_SIZE    4096L /* answers to checks are short */
 
-struct prober {
-	struct curl_loop *loop;
-	CURLU *url; /* CONSTANT_URL, parsed once */
-	struct probe *in_flight;
-	struct probe *idle; /* last used first: its memory is warm */
+static const struct check *const checks[CHECK_KIND_COUNT] = {
+	[CHECK_HTTP] = &check_http, [CHECK_HTTPS] = &check_https,
+	[CHECK_H2] = &check_h2,     [CHECK_H2C] = &check_h2c,
+	[CHECK_GRPC] = &check_grpc, [CHECK_GRPCS] = &check_grpcs,
+	[CHECK_TCP] = &check_tcp,   [CHECK_TLS] = &check_tls,
 };
-
-static const struct check *const checks[] = {
-	[CHECK_HTTP] = &check_http,
-	[CHECK_TCP] = &check_tcp,
-};
-
-/* What a failed transfer means, before and after there was a connection.
- * Any other code: */
-static const struct failure_outcome {
-	CURLcode code;
-	enum health_outcome connecting;
-	enum health_outcome connected;
-} failure_outcomes[] = {
-	{ CURLE_OPERATION_TIMEDOUT, HEALTH_L4TOUT, HEALTH_L7TOUT },
-	{ CURLE_COULDNT_CONNECT, HEALTH_L4CON, HEALTH_L4CON },
-}, any_other_failure = { 0, HEALTH_INCONCL, HEALTH_L7RSP };
-
-/* errno of socket() and connect() for which the host is not to blame */
-static const int local_errnos[] = { EMFILE, ENFILE, ENOBUFS, ENOMEM,
-	                            EADDRNOTAVAIL };
 
 static struct probe *probe_of(struct curl_transfer *transfer)
 {
@@ -75,6 +56,7 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 	int fd;
 
 	(void) purpose;
+	probe->phase = PHASE_CONNECT;
 	fd = socket(address->any.sa_family,
 	            SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
@@ -95,104 +77,58 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 	return fd;
 }
 
-/* --- what became of it ---------------------------------------------------- */
-
-void probe_explain(struct probe_result *result, const char *format, ...)
+/* A server may ignore that it was asked for HTTP/2, and libcurl would make do
+ * with less. */
+static int on_connected(void *userdata, char *remote_ip, char *local_ip,
+                        int remote_port, int local_port)
 {
-	va_list arguments;
-	char *at;
+	struct probe *probe = userdata;
 
-	va_start(arguments, format);
-	vsnprintf(result->message, sizeof(result->message), format, arguments);
-	va_end(arguments);
-	for (at = result->message; *at != '\0'; at++)
-		if (*at < ' ' || *at > '~')
-			*at = '?';
+	(void) remote_ip;
+	(void) local_ip;
+	(void) remote_port;
+	(void) local_port;
+	probe->phase = PHASE_TALK;
+	if (!probe->check->tls || probe->check->http_major != '2' ||
+	    probe_tls_has_h2(probe))
+		return CURL_PREREQFUNC_OK;
+	probe->stop = STOP_ALPN;
+	return CURL_PREREQFUNC_ABORT;
 }
 
-static bool is_local(long error)
-{
-	size_t i;
+/* --- what is kept of an answer -------------------------------------------- */
 
-	for (i = 0; i < ARRAY_SIZE(local_errnos); i++)
-		if (error == local_errnos[i])
-			return true;
-	return false;
+int probe_buffer_add(struct probe_buffer *buffer, const char *data, size_t size)
+{
+	size_t capacity = buffer->capacity > 0 ? buffer->capacity : 1024;
+	char *grown;
+
+	while (capacity - buffer->size < size)
+		capacity *= 2;
+	if (capacity > buffer->capacity) {
+		grown = realloc(buffer->data, capacity);
+		if (grown == NULL)
+			return -ENOMEM;
+		buffer->data = grown;
+		buffer->capacity = capacity;
+	}
+	memcpy(buffer->data + buffer->size, data, size);
+	buffer->size += size;
+	return 0;
 }
 
-/* The errno behind CURLE_COULDNT_CONNECT. */
-static long connect_errno(const struct probe *probe)
+const char *probe_buffer_text(const struct probe_buffer *buffer)
 {
-	long error = 0;
-
-	if (probe->socket_errno != 0)
-		return probe->socket_errno;
-	curl_easy_getinfo(probe->transfer.easy, CURLINFO_OS_ERRNO, &error);
-	return error;
+	return buffer->data != NULL ? buffer->data : "";
 }
 
-static bool judge_local(const struct probe *probe, CURLcode code,
-                        struct probe_result *result)
+static void buffer_clear(struct probe_buffer *buffer)
 {
-	long error;
-
-	if (code == CURLE_OK)
-		return false;
-	if (probe->transfer.watch_error != 0)
-		error = -probe->transfer.watch_error;
-	else if (code == CURLE_COULDNT_CONNECT && is_local(connect_errno(probe)))
-		error = connect_errno(probe);
-	else
-		return false;
-	result->outcome = HEALTH_INCONCL;
-	probe_explain(result, "no probe: %s", strerror((int) error));
-	return true;
+	free(buffer->data);
+	memset(buffer, 0, sizeof(*buffer));
 }
 
-static const char *connect_text(const struct probe *probe)
-{
-	long error = connect_errno(probe);
-
-	/* that of a unix socket: "try again", and nothing to wait for */
-	if (error == 0 || error == EAGAIN)
-		return "the queue of connections is full";
-	return strerror((int) error);
-}
-
-static void explain_failure(const struct probe *probe, CURLcode code,
-                            struct probe_result *result)
-{
-	const struct settings *settings = probe->settings;
-
-	if (result->outcome == HEALTH_L4TOUT)
-		probe_explain(result, "no connection within %u ms",
-		              settings->connect_timeout_ms);
-	else if (result->outcome == HEALTH_L7TOUT)
-		probe_explain(result, "no complete answer within %u ms",
-		              settings->connect_timeout_ms +
-		                      settings->read_timeout_ms);
-	else if (code == CURLE_COULDNT_CONNECT)
-		probe_explain(result, "%s", connect_text(probe));
-	else
-		probe_explain(result, "%s",
-		              probe->error[0] != '\0'
-		                      ? probe->error
-		                      : curl_easy_strerror(code));
-}
-
-static void judge_failure(const struct probe *probe, CURLcode code,
-                          struct probe_result *result)
-{
-	const struct failure_outcome *row = &any_other_failure;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(failure_outcomes); i++)
-		if (failure_outcomes[i].code == code)
-			row = &failure_outcomes[i];
-	result->outcome = result->connect_us > 0 ? row->connected
-	                                         : row->connecting;
-	explain_failure(probe, code, result);
-}
+/* --- what libcurl measured ------------------------------------------------ */
 
 static uint32_t phase_us(const struct probe *probe, CURLINFO phase)
 {
@@ -209,7 +145,10 @@ static void probe_free(struct probe *probe)
 	if (probe == NULL)
 		return;
 	curl_easy_cleanup(probe->transfer.easy);
+	curl_url_cleanup(probe->tls.url);
 	free(probe->http.headers);
+	buffer_clear(&probe->body);
+	buffer_clear(&probe->http.head);
 	free(probe);
 }
 
@@ -218,25 +157,22 @@ static void on_done(struct curl_transfer *transfer, CURLcode code);
 static CURLcode set_constant_options(struct probe *probe)
 {
 	CURL *easy = probe->transfer.easy;
-	CURLcode code = CURLE_OK;
-	size_t i;
+	CURLcode code;
 
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, probe);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, probe);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, probe->error);
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 	curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, -1L);
-	for (i = 0; i < ARRAY_SIZE(checks) && code == CURLE_OK; i++)
-		if (checks[i]->init != NULL)
-			code = checks[i]->init(probe);
+	code = probe_http_init(probe);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_CURLU, 
-		                        probe->prober->url);
+		code = probe_tls_init(probe);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
+		code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR,
+		                        "http,https");
 	/* else the environment is searched each time */
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -300,67 +236,148 @@ static void unlink_in_flight(struct probe *probe)
 		probe->prober->in_flight = probe->next;
 }
 
+/* --- its end --------------------------------------------------------------- */
+
+static void measure(struct probe *probe)
+{
+	struct probe_result *result = &probe->measured;
+	long opened = 0;
+	uint64_t talk_us;
+
+	*result = (struct probe_result) { 0 };
+	curl_easy_getinfo(probe->transfer.easy, CURLINFO_NUM_CONNECTS, &opened);
+	result->total_us = phase_us(probe, CURLINFO_TOTAL_TIME_T);
+	result->first_byte_us = phase_us(probe, CURLINFO_STARTTRANSFER_TIME_T);
+	result->cert_expires_at_us = probe->tls.cert_expires_at_us;
+	if (opened > 0) {
+		result->connect_us = phase_us(probe, CURLINFO_CONNECT_TIME_T);
+		result->tls_us = phase_us(probe, CURLINFO_APPCONNECT_TIME_T);
+	} else if (probe->kept != NULL) {
+		result->cert_expires_at_us = probe->kept->cert_expires_at_us;
+	}
+	if (probe->talk.began_us != 0) {
+		talk_us = monotonic_us() - probe->talk.began_us;
+		result->first_byte_us =
+		        probe->talk.first_byte_us == 0
+		                ? 0
+		                : result->total_us +
+		                          (uint32_t) (probe->talk.first_byte_us -
+		                                      probe->talk.began_us);
+		result->total_us += (uint32_t) talk_us;
+	}
+}
+
+/* Into the pool, without what it was sent for. */
+static void end(struct probe *probe, bool reusable)
+{
+	if (probe->body.capacity > BODY_IDLE_MAX)
+		buffer_clear(&probe->body);
+	if (probe->http.head.capacity > BODY_IDLE_MAX)
+		buffer_clear(&probe->http.head);
+	unlink_in_flight(probe);
+	if (reusable)
+		put_idle(probe);
+	else
+		probe_free(probe);
+}
+
 /* --- for the callers ------------------------------------------------------ */
 
 static void on_done(struct curl_transfer *transfer, CURLcode code)
 {
 	struct probe *probe = probe_of(transfer);
-	probe_done_fn done = probe->done;
-	void *owner = probe->owner;
-	struct probe_result result = { 0 };
 
-	result.connect_us = phase_us(probe, CURLINFO_CONNECT_TIME_T);
-	result.first_byte_us = phase_us(probe, CURLINFO_STARTTRANSFER_TIME_T);
-	result.total_us = phase_us(probe, CURLINFO_TOTAL_TIME_T);
-	if (!judge_local(probe, code, &result) &&
-	    !probe->check->judge(probe, code, &result))
-		judge_failure(probe, code, &result);
-	unlink_in_flight(probe);
+	probe->code = code;
+	measure(probe);
+	/* before `done`, which may start the line's next probe */
+	probe_line_give_back(probe);
+	probe->done(probe->owner, probe);
 	/* A handle never forgets an errno, and would blame it for a later
 	 * failure that has none. */
-	if (code == CURLE_COULDNT_CONNECT)
-		probe_free(probe);
-	else
-		put_idle(probe);
-	done(owner, &result);
+	end(probe, code != CURLE_COULDNT_CONNECT);
 }
 
-int probe_start(struct prober *prober, const struct address *address,
-                const struct settings *settings, probe_done_fn done,
+/* What the last probe left behind. */
+static void begin(struct probe *probe)
+{
+	probe->phase = PHASE_CONNECT;
+	probe->socket_errno = 0;
+	probe->stop = STOP_NONE;
+	probe->error[0] = '\0';
+	probe->body.size = 0;
+	probe->http.head.size = 0;
+	memset(&probe->talk, 0, sizeof(probe->talk));
+	probe->tls.cert_expires_at_us = 0;
+	probe->tls.alert = 0;
+	probe->tls.problem[0] = '\0';
+}
+
+static int prepare(struct probe *probe)
+{
+	const struct settings *settings = probe->settings;
+	CURL *easy = probe->transfer.easy;
+	uint32_t deadline_ms = settings->connect_timeout_ms +
+	                       settings->read_timeout_ms;
+	CURLcode code;
+
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+	                 (long) settings->connect_timeout_ms);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) deadline_ms);
+	probe->transfer.talk = probe->check->talk;
+	probe->transfer.talk_until_us =
+	        monotonic_us() + deadline_ms * USEC_PER_MSEC;
+	curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN,
+	                 probe->check->http_major != 0 ? 1L : 0L);
+	if (probe->check->tls) {
+		code = probe_tls_prepare(probe);
+	} else {
+		curl_easy_setopt(easy, CURLOPT_CONNECT_TO, NULL);
+		code = curl_easy_setopt(easy, CURLOPT_CURLU,
+		                        probe->prober->url);
+	}
+	if (code == CURLE_OK)
+		code = probe->check->prepare(probe);
+	if (code == CURLE_URL_MALFORMAT)
+		return -EINVAL;
+	return code == CURLE_OK ? 0 : -ENOMEM;
+}
+
+int probe_start(struct prober *prober, struct probe_line *line,
+                const struct address *address, const struct settings *settings,
+                const struct probe_wants *wants, probe_done_fn done,
                 void *owner, struct probe **ret)
 {
 	struct probe *probe;
-	CURL *easy;
 	int r;
 
+	assert(settings->check != CHECK_NONE);
 	probe = take_idle(prober);
 	if (probe == NULL)
 		return -ENOMEM;
 	probe->check = checks[settings->check];
 	probe->settings = settings;
+	probe->wants = (struct probe_wants) { 0 };
+	if (wants != NULL)
+		probe->wants = *wants;
+	else
+		probe_wants_add(&probe->wants, settings);
 	probe->done = done;
 	probe->owner = owner;
 	probe->address = *address;
 	if (settings->port != 0)
 		address_set_port(&probe->address, settings->port);
-	probe->socket_errno = 0;
-	probe->stop = STOP_NONE;
-	probe->error[0] = '\0';
-
-	easy = probe->transfer.easy;
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-	                 (long) settings->connect_timeout_ms);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
-	                 (long) settings->connect_timeout_ms +
-	                         (long) settings->read_timeout_ms);
-	r = probe->check->prepare(probe) == CURLE_OK ? 0 : -ENOMEM;
+	begin(probe);
+	link_in_flight(probe);
+	r = probe_line_take(line, probe);
+	if (r >= 0)
+		r = prepare(probe);
 	if (r >= 0)
 		r = curl_loop_add(prober->loop, &probe->transfer);
 	if (r < 0) {
-		put_idle(probe);
+		probe_line_give_back(probe);
+		end(probe, true);
 		return r;
 	}
-	link_in_flight(probe);
 	*ret = probe;
 	return 0;
 }
@@ -370,8 +387,8 @@ void probe_cancel(struct probe *probe)
 	if (probe == NULL)
 		return;
 	curl_loop_remove(probe->prober->loop, &probe->transfer);
-	unlink_in_flight(probe);
-	put_idle(probe);
+	probe_line_give_back(probe);
+	end(probe, true);
 }
 
 int prober_new(struct prober **ret, struct curl_loop *loop)
@@ -383,7 +400,8 @@ int prober_new(struct prober **ret, struct curl_loop *loop)
 		return -ENOMEM;
 	prober->loop = loop;
 	prober->url = curl_url();
-	if (prober->url == NULL ||
+	prober->connect_to = curl_slist_append(NULL, CONSTANT_PLACE);
+	if (prober->url == NULL || prober->connect_to == NULL ||
 	    curl_url_set(prober->url, CURLUPART_URL, CONSTANT_URL, 0) !=
 	            CURLUE_OK) {
 		prober_free(prober);
@@ -405,6 +423,8 @@ void prober_free(struct prober *prober)
 		prober->idle = probe->next;
 		probe_free(probe);
 	}
+	prober_tls_release(prober);
 	curl_url_cleanup(prober->url);
+	curl_slist_free_all(prober->connect_to);
 	free(prober);
 }

@@ -19,29 +19,63 @@ struct probe;
 struct probe_result {
 	enum health_outcome outcome;
 	uint16_t http_status; /* 0: none */
-	/* phases, each counted from the start; 0: not reached */
+	/* phases, each counted from the start; 0: not reached, or not gone
+	 * through since the connection was kept */
 	uint32_t dns_us;
 	uint32_t connect_us;
 	uint32_t tls_us;
 	uint32_t first_byte_us;
 	uint32_t total_us;
+	/* of the certificate that the host showed, also if it was not good
+	 * enough; CLOCK_REALTIME, 0: none */
+	uint64_t cert_expires_at_us;
 	char message[HEALTH_MESSAGE_SIZE]; /* why, for people */
 };
 
+/* What is kept for one host between its probes: with `keepalive`, its
+ * connection, which serves no other host.  Owned by the caller, who starts
+ * with zeroes and clears it in the end. */
+struct probe_line {
+	struct kept *kept; /* the probes' */
+};
+
+/* Closes the connection, or has it closed when the probe that uses it ends;
+ * the line can be used again. */
+void probe_line_clear(struct probe_line *line);
+
 /* Called once for each started probe that was not cancelled, always from the
- * event loop, never from within probe_start().  The probe is gone when it is
- * called; starting another one from within is allowed. */
-typedef void (*probe_done_fn)(void *owner, const struct probe_result *result);
+ * event loop, never from within probe_start().  During the call probe_judge()
+ * may be asked what the probe means; afterwards it is gone.  Starting another
+ * one from within is allowed. */
+typedef void (*probe_done_fn)(void *owner, const struct probe *probe);
+
+/* What the probe means to somebody with `settings`, which must ask for the
+ * same request as those that it was started with. */
+void probe_judge(const struct probe *probe, const struct settings *settings,
+                 struct probe_result *ret);
+
+/* What of the answer must be kept for those who will judge it. */
+struct probe_wants {
+	bool head;
+	bool body;
+};
+
+/* Adds what `settings` look at. */
+void probe_wants_add(struct probe_wants *wants,
+                     const struct settings *settings);
 
 int prober_new(struct prober **ret, struct curl_loop *loop);
 void prober_free(struct prober *prober); /* cancels what is in flight */
 
 /* Starts a probe of `address` (the settings' port, if any, replaces its own).
- * `settings` must live until the probe is done or cancelled.  Returns a
+ * `settings`, which have a check other than CHECK_NONE, must live until the
+ * probe is done or cancelled; `wants` covers all that will judge, NULL:
+ * those with `settings` alone; `line` belongs to the host, has no other probe
+ * in flight, and need not live that long; NULL keeps nothing.  Returns a
  * negative errno if nothing was started. */
-int probe_start(struct prober *prober, const struct address *address,
-                const struct settings *settings, probe_done_fn done,
-                void *owner, struct probe **ret);
+int probe_start(struct prober *prober, struct probe_line *line,
+                const struct address *address, const struct settings *settings,
+                const struct probe_wants *wants, probe_done_fn done, void *owner, struct probe **ret);
 
 void probe_cancel(struct probe *probe); /* accepts NULL */
 

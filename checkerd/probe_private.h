@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What probe.c and the kinds of check (probe_http.c, probe_tcp.c) share, and
- * nobody else sees.
+ * What the files of the probe share, and nobody else sees:
+ *
+ *	probe.c          those in flight, and the pool they come from
+ *	probe_judge.c    what a transfer that failed means
+ *	probe_request.c  what an HTTP request consists of
+ *	probe_http.c     http https h2 h2c: what the answer is worth
+ *	probe_grpc.c     grpc grpcs
+ *	probe_talk.c     tcp tls
+ *	probe_tls.c      certificates: the only file that knows OpenSSL
+ *	probe_line.c     connections that are kept
  */
 #ifndef CHECKERD_PROBE_PRIVATE_H
 #define CHECKERD_PROBE_PRIVATE_H
@@ -13,10 +21,49 @@
 /* Why a callback of ours made libcurl stop. */
 enum probe_stop {
 	STOP_NONE,
+	STOP_ALPN, /* no HTTP/2 to be had */
 	STOP_VERSION, /* an answer in an HTTP that was not asked for */
 	STOP_HEADERS, /* more of them than an answer may have */
 	STOP_BODY, /* as much of it as is looked at */
+	STOP_MEMORY,
 	STOP_SWITCHED /* status 101: what follows is not HTTP */
+};
+
+/* How far a transfer has come; kept up by callbacks, since libcurl's times
+ * are those of all its attempts. */
+enum probe_phase {
+	PHASE_CONNECT,
+	PHASE_HANDSHAKE,
+	PHASE_TALK,
+	PHASE_COUNT
+};
+
+/* A connection that outlives its probes; see probe_line.c. */
+struct kept {
+	unsigned references; /* the line, and the probe that uses it */
+	CURLSH *share;
+	enum check_kind check;
+	struct address address;
+	char *tls; /* all that decides how it was secured */
+	uint64_t opened_us;
+	void *ssl_ctx; /* see probe_tls.c */
+	uint64_t cert_expires_at_us;
+};
+
+/* What was received and is kept to look at. */
+struct probe_buffer {
+	char *data;
+	size_t size;
+	size_t capacity;
+};
+
+struct prober {
+	struct curl_loop *loop;
+	CURLU *url; /* that of all probes without TLS, parsed once */
+	struct curl_slist *connect_to; /* where all the others go */
+	struct trust *trusts; /* see probe_tls.c */
+	struct probe *in_flight;
+	struct probe *idle; /* last used first: its memory is warm */
 };
 
 /* Probes are pooled, each with its easy handle: what is in flight needs one,
@@ -28,41 +75,146 @@ struct probe {
 	struct probe *previous; /* in flight */
 	const struct check *check;
 	const struct settings *settings;
+	struct probe_wants wants;
 	probe_done_fn done;
 	void *owner;
+	CURLcode code; /* how the transfer ended, */
+	struct probe_result measured; /* and what it took: no outcome yet */
 	struct address address;
+	struct kept *kept; /* or NULL */
+	enum probe_phase phase;
 	int socket_errno; /* of opening it; 0: none */
 	enum probe_stop stop;
 	char error[CURL_ERROR_SIZE]; /* libcurl's words */
+	struct probe_buffer body; /* or whatever tcp and tls servers say */
 	struct {
-		void *headers; /* see probe_http.c */
+		void *headers; /* see probe_request.c */
 		size_t headers_size;
 		size_t header_bytes;
 		size_t body_bytes;
+		size_t body_max;
+		bool body_wanted;
+		struct probe_buffer head; /* if wanted: its lines */
 		char status_text[48]; /* the answer's, unchecked */
 	} http;
+	struct {
+		bool is_grpc; /* so its Content-Type says */
+		bool has_status;
+		unsigned long status;
+		char message[64]; /* the answer's, unchecked */
+	} grpc;
+	struct {
+		uint64_t began_us; /* with the connection; 0: not yet */
+		uint64_t first_byte_us; /* after that */
+		size_t sent;
+		struct expectation_progress progress;
+		struct probe_result verdict; /* outcome and message */
+	} talk;
+	struct {
+		CURLU *url;
+		void *ssl_ctx;
+		uint64_t cert_expires_at_us;
+		int alert; /* with which the other side gave up; 0: none */
+		char problem[HEALTH_MESSAGE_SIZE]; /* of our own files */
+	} tls;
 };
 
 /* A kind of check. */
 struct check {
-	/* For each new handle: the options that never change.  Returns
-	 * anything but CURLE_OK only for lack of memory, as prepare(). */
-	CURLcode (*init)(struct probe *probe);
-	/* For each probe: those that do. */
+	/* For each probe: the options that differ.  Returns anything but
+	 * CURLE_OK only for lack of memory. */
 	CURLcode (*prepare)(struct probe *probe);
-	/* Decides on what came back.  Returns false if `code` is a failure
-	 * that means the same for all kinds. */
-	bool (*judge)(const struct probe *probe, CURLcode code,
+	/* A line of an answer's head or trailer. */
+	void (*on_field)(struct probe *probe, const char *line, size_t length);
+	/* Decides on what came back, for `settings`.  Returns false if
+	 * probe->code is a failure that means the same for all kinds. */
+	bool (*judge)(const struct probe *probe,
+	              const struct settings *settings,
 	              struct probe_result *result);
-	bool speaks_first; /* sends a request once it is connected */
+	curl_talk_fn talk; /* see curl_loop.h */
+	long http_version; /* CURL_HTTP_VERSION_...; 0: the settings' */
+	char http_major; /* '1' or '2' */
+	bool tls;
+	bool speaks_first; /* sends something once it is connected */
 };
 
 extern const struct check check_http;
+extern const struct check check_https;
+extern const struct check check_h2;
+extern const struct check check_h2c;
+extern const struct check check_grpc;
+extern const struct check check_grpcs;
 extern const struct check check_tcp;
+extern const struct check check_tls;
+
+/* --- probe.c -------------------------------------------------------------- */
+
+/* Returns 0 or -ENOMEM. */
+int probe_buffer_add(struct probe_buffer *buffer, const char *data,
+                     size_t size);
+
+/* Never NULL. */
+const char *probe_buffer_text(const struct probe_buffer *buffer);
+
+/* --- probe_judge.c -------------------------------------------------------- */
 
 /* Sets the sentence for people.  What came from outside may be in it: bytes
  * that are not printable ASCII are replaced. */
 void probe_explain(struct probe_result *result, const char *format, ...)
         PRINTF_LIKE(2, 3);
+
+/* --- probe_request.c ------------------------------------------------------ */
+
+/* "Name: value", or "Name:" to keep libcurl from adding it; sent unless the
+ * settings have a field of that name. */
+struct request_field {
+	const char *name;
+	const char *text;
+	bool with_body; /* only then */
+	bool with_close; /* only if the connection is not kept */
+};
+
+CURLcode probe_set_fields(struct probe *probe,
+                          const struct request_field *fields,
+                          size_t field_count, bool with_body);
+
+/* The options of any HTTP, and GET until something else is set. */
+CURLcode probe_set_http(struct probe *probe, const char *target,
+                        bool with_body);
+
+/* What Host says, or would say. */
+const char *probe_host_text(const struct probe *probe, char *buffer);
+
+/* --- probe_http.c --------------------------------------------------------- */
+
+/* The callbacks of all kinds of HTTP.  Constant for a handle. */
+CURLcode probe_http_init(struct probe *probe);
+
+/* An answer that none of them can use.  Returns false if it can be. */
+bool probe_http_judge_stop(const struct probe *probe,
+                           struct probe_result *result);
+
+/* --- probe_tls.c ---------------------------------------------------------- */
+
+CURLcode probe_tls_init(struct probe *probe); /* constant for a handle */
+CURLcode probe_tls_prepare(struct probe *probe);
+/* What ALPN came to, once connected. */
+bool probe_tls_has_h2(const struct probe *probe);
+/* What TLS does for a connection reaches the probe from here on, ... */
+void probe_tls_attach(struct probe *probe);
+/* ... and from here on no more. */
+void probe_tls_release(struct probe *probe);
+void kept_tls_release(struct kept *kept);
+void prober_tls_release(struct prober *prober);
+
+/* --- probe_line.c --------------------------------------------------------- */
+
+/* Whether its connection is to last. */
+bool probe_keeps(const struct probe *probe);
+
+/* The line's connection if it may serve this probe, else room for one. */
+int probe_line_take(struct probe_line *line, struct probe *probe);
+/* After the probe. */
+void probe_line_give_back(struct probe *probe);
 
 #endif

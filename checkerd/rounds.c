@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Ownership: a fleet belongs to the rounds; a flight (one probe under way)
- * belongs to the rounds too and is known to its host.  A flight holds a
+ * belongs to the rounds too and is known to its target.  A flight holds a
  * reference to the configuration it was started with, so that a reload may
- * replace the fleet under it: the flight is then handed to the new host.
+ * replace the fleet under it: the flight is then handed to the new target.
  *
  * Everything that changes what is held true of a host goes through judge().
  */
@@ -29,14 +29,19 @@
 /* Probes due within so short a time of each other start together. */
 #define SLACK_US UINT64_C(1000)
 
+/* How close on each other probes follow that confirm a suspicion. */
+#define CONFIRM_US UINT64_C(10000)
+
+#define DAY_US (86400 * USEC_PER_SEC)
+
 #define COMPLAIN_EVERY_US (10 * USEC_PER_SEC)
 
 struct flight {
 	struct rounds *rounds;
-	struct host *host;
+	struct target *target;
 	struct probe *probe;
 	struct config *config; /* a reference */
-	const struct settings *settings; /* of `config` */
+	const struct settings *settings; /* of `config`: the request */
 	uint64_t started_us;
 	uint32_t lateness_us;
 };
@@ -48,6 +53,7 @@ struct rounds {
 	sd_event_source *timer;
 	uint64_t timer_us;
 	struct fleet *fleet; /* NULL before the first install */
+	struct probe_line *lines; /* by target: its kept connection */
 	struct schedule schedule;
 	struct lag lag;
 	uint32_t in_flight;
@@ -59,6 +65,7 @@ struct rounds {
 };
 
 static void start_due(struct rounds *rounds);
+static void arm(struct rounds *rounds);
 
 static void judge(struct rounds *rounds, struct host *host,
                   struct verdict verdict, const struct cause *cause)
@@ -77,8 +84,7 @@ static void flight_free(struct flight *flight)
 {
 	config_unref(flight->config);
 	flight->rounds->in_flight--;
-	if (flight->host)
-		flight->host->flight = NULL;
+	flight->target->flight = NULL;
 	free(flight);
 }
 
@@ -141,22 +147,18 @@ static void say_complaint(struct rounds *rounds, uint64_t now_us)
 	rounds->complaint.said_us = now_us;
 }
 
-static void remember(struct rounds *rounds, const struct host *host,
-                     const struct probe_result *result, uint32_t lateness_us)
+/* One line in the flight recorder, and why. */
+static struct health_detail *record(struct rounds *rounds,
+                                    const struct host *host,
+                                    const struct probe_result *result)
 {
-	enum health_outcome_class class = health_outcome_class(result->outcome);
 	struct health_detail *detail =
 	        segment_writer_edit(rounds->writer, host->index);
 
-	detail->checked_at_us = realtime_us();
-	detail->probes++;
-	detail->failures += class == HEALTH_CLASS_FAIL;
-	detail->inconclusive += class == HEALTH_CLASS_NEUTRAL;
 	detail->passcount = host->verdict.passcount;
-	detail->lateness_us = lateness_us;
 	detail->history[detail->recorded++ % HEALTH_HISTORY] =
 	        (struct health_record) {
-			.at_us = detail->checked_at_us,
+			.at_us = realtime_us(),
 			.outcome = (uint16_t) result->outcome,
 			.http_status = result->http_status,
 			.dns_us = result->dns_us,
@@ -166,6 +168,41 @@ static void remember(struct rounds *rounds, const struct host *host,
 			.total_us = result->total_us,
 		};
 	memcpy(detail->message, result->message, sizeof(detail->message));
+	return detail;
+}
+
+static void remember(struct rounds *rounds, const struct host *host,
+                     const struct probe_result *result, uint32_t lateness_us)
+{
+	enum health_outcome_class class = health_outcome_class(result->outcome);
+	struct health_detail *detail = record(rounds, host, result);
+
+	detail->checked_at_us = realtime_us();
+	detail->probes++;
+	detail->failures += class == HEALTH_CLASS_FAIL;
+	detail->inconclusive += class == HEALTH_CLASS_NEUTRAL;
+	detail->lateness_us = lateness_us;
+	if (result->cert_expires_at_us)
+		detail->cert_expires_at_us = result->cert_expires_at_us;
+	segment_writer_commit(rounds->writer);
+}
+
+/* Once a day while the end of the certificate is near. */
+static void watch_certificate(struct rounds *rounds, const struct host *host,
+                              uint64_t expires_at_us)
+{
+	const struct settings *settings = host->config->settings;
+	uint64_t told_at_us = segment_writer_detail(rounds->writer, host->index)
+	                              ->cert_told_at_us;
+	uint64_t now_us = realtime_us();
+
+	if (!expires_at_us ||
+	    expires_at_us > now_us + settings->cert_warn_ms * USEC_PER_MSEC ||
+	    now_us - told_at_us < DAY_US)
+		return;
+	publish_certificate(rounds->writer, rounds->fleet, host, expires_at_us);
+	segment_writer_edit(rounds->writer, host->index)->cert_told_at_us =
+	        now_us;
 	segment_writer_commit(rounds->writer);
 }
 
@@ -181,21 +218,36 @@ static uint64_t interval_us(const struct host *host)
 	return interval_ms * USEC_PER_MSEC;
 }
 
-static void schedule_next(struct rounds *rounds, struct host *host,
-                          uint64_t was_due_us, uint64_t now_us)
+/* The shortest that any of its hosts asks for. */
+static uint64_t target_interval_us(const struct target *target)
 {
-	uint64_t turn =
-	        segment_writer_detail(rounds->writer, host->index)->probes;
+	uint64_t shortest_us = UINT64_MAX;
 
-	schedule_set(&rounds->schedule, &host->timer,
-	             schedule_next_us(was_due_us, now_us, interval_us(host),
-	                              host->config->settings->jitter_percent,
-	                              host->index, turn));
+	if (target->confirming)
+		return CONFIRM_US;
+	for (const struct host *host = target->hosts; host; host = host->next)
+		if (interval_us(host) < shortest_us)
+			shortest_us = interval_us(host);
+	return shortest_us;
 }
 
-static void finish(struct rounds *rounds, struct host *host,
-                   const struct probe_result *result, uint64_t started_us,
-                   uint32_t lateness_us)
+static void schedule_next(struct rounds *rounds, struct target *target,
+                          uint64_t was_due_us)
+{
+	const struct settings *settings = target->hosts->config->settings;
+	uint64_t turn = segment_writer_detail(rounds->writer, target->index)
+	                        ->probes;
+
+	schedule_set(&rounds->schedule, &target->timer,
+	             schedule_next_us(was_due_us, monotonic_us(),
+	                              target_interval_us(target),
+	                              settings->jitter_percent, target->index,
+	                              turn));
+}
+
+/* What a probe of its target means for one host. */
+static void apply(struct rounds *rounds, struct host *host,
+                  const struct probe_result *result, uint32_t lateness_us)
 {
 	const struct settings *settings = host->config->settings;
 
@@ -209,68 +261,214 @@ static void finish(struct rounds *rounds, struct host *host,
 		      &(struct cause) { result->outcome, result->http_status,
 		                        result->message });
 	remember(rounds, host, result, lateness_us);
-	schedule_next(rounds, host, started_us - lateness_us, monotonic_us());
+	watch_certificate(rounds, host, result->cert_expires_at_us);
 }
 
-static void on_probe_done(void *owner, const struct probe_result *seen)
+/* Live traffic's suspicion lasts until a pass, or until all are down. */
+static bool still_suspected(const struct target *target)
+{
+	for (const struct host *host = target->hosts; host; host = host->next)
+		if (host->verdict.failcount > 0 &&
+		    host->verdict.verdict != HEALTH_DOWN)
+			return true;
+	return false;
+}
+
+static void on_probe_done(void *owner, const struct probe *probe)
 {
 	struct flight *flight = owner;
 	struct rounds *rounds = flight->rounds;
-	struct host *host = flight->host;
-	struct probe_result result = *seen;
-	uint64_t started_us = flight->started_us;
-	uint32_t lateness_us = flight->lateness_us;
+	struct target *target = flight->target;
+	uint64_t was_due_us = flight->started_us - flight->lateness_us;
 
-	doubt(rounds, flight, &result);
+	for (struct host *host = target->hosts; host; host = host->next) {
+		struct probe_result result;
+
+		probe_judge(probe, host->config->settings, &result);
+		doubt(rounds, flight, &result);
+		apply(rounds, host, &result, flight->lateness_us);
+	}
 	flight_free(flight);
-	finish(rounds, host, &result, started_us, lateness_us);
+	target->confirming = target->confirming && still_suspected(target);
+	schedule_next(rounds, target, was_due_us);
 	start_due(rounds);
 }
 
-static void start_probe(struct rounds *rounds, struct host *host,
+/* No probe could be made: nobody is judged. */
+static void give_up(struct rounds *rounds, struct target *target, int error,
+                    uint64_t was_due_us, uint32_t lateness_us)
+{
+	struct probe_result result = { .outcome = HEALTH_INCONCL };
+
+	snprintf(result.message, sizeof(result.message),
+	         "checkerd cannot probe: %s", strerror(-error));
+	for (struct host *host = target->hosts; host; host = host->next)
+		apply(rounds, host, &result, lateness_us);
+	schedule_next(rounds, target, was_due_us);
+}
+
+static struct probe_line *line_of(const struct rounds *rounds,
+                                  const struct target *target)
+{
+	return &rounds->lines[target - rounds->fleet->targets];
+}
+
+static int take_off(struct rounds *rounds, struct target *target,
+                    uint64_t now_us, uint32_t lateness_us)
+{
+	const struct host *host = target->hosts;
+	struct flight *flight = calloc(1, sizeof(*flight));
+	struct probe_wants wants = { 0 };
+	int r;
+
+	if (!flight)
+		return -ENOMEM;
+	*flight = (struct flight) {
+		.rounds = rounds,
+		.target = target,
+		.config = config_ref(rounds->fleet->config),
+		.settings = host->config->settings,
+		.started_us = now_us,
+		.lateness_us = lateness_us,
+	};
+	target->flight = flight;
+	target->started_us = now_us;
+	rounds->in_flight++;
+	for (; host; host = host->next)
+		probe_wants_add(&wants, host->config->settings);
+	r = probe_start(rounds->prober, line_of(rounds, target),
+	                &target->hosts->config->address, flight->settings,
+	                &wants, on_probe_done, flight, &flight->probe);
+	if (r < 0)
+		flight_free(flight);
+	return r;
+}
+
+static void start_probe(struct rounds *rounds, struct target *target,
                         uint64_t now_us)
 {
-	struct flight *flight = calloc(1, sizeof(*flight));
-	uint64_t due_us = host->timer.due_us;
+	uint64_t due_us = target->timer.due_us;
 	uint64_t late_us = now_us > due_us ? now_us - due_us : 0;
 	uint32_t lateness_us =
 	        late_us > UINT32_MAX ? UINT32_MAX : (uint32_t) late_us;
-	int r = flight ? 0 : -ENOMEM;
+	int r;
 
-	schedule_remove(&rounds->schedule, &host->timer);
+	schedule_remove(&rounds->schedule, &target->timer);
 	segment_writer_count_probe(rounds->writer, late_us);
-	if (flight) {
-		rounds->in_flight++;
-		*flight = (struct flight) {
-			.rounds = rounds,
-			.host = host,
-			.config = config_ref(rounds->fleet->config),
-			.settings = host->config->settings,
-			.started_us = now_us,
-			.lateness_us = lateness_us,
-		};
-		r = probe_start(rounds->prober, &host->config->address,
-		                host->config->settings, on_probe_done, flight,
-		                &flight->probe);
-	}
-	if (r < 0) {
-		struct probe_result result = { .outcome = HEALTH_INCONCL };
+	r = take_off(rounds, target, now_us, lateness_us);
+	if (r < 0)
+		give_up(rounds, target, r, due_us, lateness_us);
+}
 
-		snprintf(result.message, sizeof(result.message),
-		         "checkerd cannot probe: %s", strerror(-r));
-		if (flight)
-			flight_free(flight);
-		finish(rounds, host, &result, now_us, lateness_us);
+/* --- live traffic ---------------------------------------------------------- */
+
+/* Hosts without probes: what live traffic did to them wears off. */
+static void forgive(struct rounds *rounds, struct target *target)
+{
+	struct host *host = target->hosts;
+	char why[HEALTH_MESSAGE_SIZE];
+
+	schedule_remove(&rounds->schedule, &target->timer);
+	snprintf(why, sizeof(why), "no live failure for %" PRIu32 " ms",
+	         host->config->settings->failed_timeout_ms);
+	judge(rounds, host, (struct verdict) { .verdict = HEALTH_UP },
+	      &(struct cause) { HEALTH_PASSIVE, 0, why });
+}
+
+static void wait_to_forgive(struct rounds *rounds, struct target *target)
+{
+	const struct settings *settings = target->hosts->config->settings;
+
+	schedule_set(&rounds->schedule, &target->timer,
+	             monotonic_us() +
+	                     settings->failed_timeout_ms * USEC_PER_MSEC);
+}
+
+/* Ask the host itself, at once, and until it is clear. */
+static void suspect(struct rounds *rounds, struct host *host)
+{
+	struct target *target = host->target;
+	uint64_t due_us = monotonic_us();
+
+	if (host->verdict.verdict == HEALTH_DOWN)
 		return;
-	}
-	host->flight = flight;
+	target->confirming = true;
+	if (target->flight)
+		return;
+	if (due_us < target->started_us + CONFIRM_US)
+		due_us = target->started_us + CONFIRM_US;
+	if (due_us < target->timer.due_us)
+		schedule_set(&rounds->schedule, &target->timer, due_us);
+}
+
+static struct verdict blamed(const struct host *host,
+                             const struct health_report *report)
+{
+	const struct settings *settings = host->config->settings;
+	struct verdict verdict = host->verdict;
+	uint32_t failures = report->failures;
+
+	if (settings->on_error == ON_ERROR_DOWN || failures > settings->fall)
+		failures = settings->fall;
+	while (failures-- > 0)
+		verdict = verdict_next(verdict, HEALTH_CLASS_FAIL,
+		                       settings->rise, settings->fall);
+	return verdict;
+}
+
+static void blame(struct rounds *rounds, struct host *host,
+                  const struct health_report *report)
+{
+	struct probe_result result = { .outcome = HEALTH_PASSIVE,
+		                       .http_status = report->http_status };
+
+	snprintf(result.message, sizeof(result.message),
+	         report->http_status ? "live traffic got status %u"
+	                             : "live traffic got no answer",
+	         report->http_status);
+	judge(rounds, host, blamed(host, report),
+	      &(struct cause) { result.outcome, result.http_status,
+	                        result.message });
+	record(rounds, host, &result);
+	segment_writer_commit(rounds->writer);
+	if (host->config->settings->check == CHECK_NONE)
+		wait_to_forgive(rounds, host->target);
+}
+
+bool rounds_report(struct rounds *rounds, const struct health_report *report)
+{
+	const struct health_shm *shm = segment_writer_shm(rounds->writer);
+	const struct settings *settings;
+	struct host *host;
+
+	if (report->stream != shm->stream ||
+	    report->created_at_us != shm->header->created_at_us)
+		return false;
+	if (report->kind == HEALTH_REPORT_HELLO)
+		return true;
+	if (report->kind != HEALTH_REPORT_FAILURE ||
+	    report->host >= rounds->fleet->host_count || report->failures == 0)
+		return false;
+	host = &rounds->fleet->hosts[report->host];
+	settings = host->config->settings;
+	if (settings->observe == OBSERVE_OFF ||
+	    (report->http_status &&
+	     (settings->observe != OBSERVE_STATUS ||
+	      !status_mask_test(&settings->fail_status, report->http_status))))
+		return false;
+	if (settings->on_error == ON_ERROR_PROBE)
+		suspect(rounds, host);
+	else
+		blame(rounds, host, report);
+	arm(rounds);
+	return true;
 }
 
 /* --- the schedule --------------------------------------------------------- */
 
-static struct host *host_of(struct schedule_entry *entry)
+static struct target *target_of(struct schedule_entry *entry)
 {
-	return (struct host *) ((char *) entry - offsetof(struct host, timer));
+	return (struct target *) entry;
 }
 
 static void arm(struct rounds *rounds)
@@ -287,6 +485,19 @@ static void arm(struct rounds *rounds)
 	sd_event_source_set_enabled(rounds->timer, SD_EVENT_ONESHOT);
 }
 
+static bool is_probed(const struct target *target)
+{
+	return target->hosts->config->settings->check != CHECK_NONE;
+}
+
+static void run(struct rounds *rounds, struct target *target, uint64_t now_us)
+{
+	if (is_probed(target))
+		start_probe(rounds, target, now_us);
+	else
+		forgive(rounds, target);
+}
+
 static void start_due(struct rounds *rounds)
 {
 	uint64_t now_us = monotonic_us();
@@ -295,7 +506,7 @@ static void start_due(struct rounds *rounds)
 	while (rounds->in_flight < rounds->fleet->config->max_concurrent &&
 	       (first = schedule_first(&rounds->schedule)) &&
 	       first->due_us <= now_us)
-		start_probe(rounds, host_of(first), now_us);
+		run(rounds, target_of(first), now_us);
 	arm(rounds);
 }
 
@@ -342,8 +553,14 @@ static void show_settings(struct rounds *rounds, const struct host *host)
 	detail->weight = host->config->weight;
 	detail->rise = settings->rise;
 	detail->fall = settings->fall;
-	detail->shared = 1;
+	detail->shared = (uint16_t) (host->target->host_count > UINT16_MAX
+	                                     ? UINT16_MAX
+	                                     : host->target->host_count);
 	detail->passcount = host->verdict.passcount;
+	detail->flags = config_check_uses_tls(settings->check) &&
+	                                !settings->tls_verify
+	                        ? HEALTH_DETAIL_TLS_UNVERIFIED
+	                        : 0;
 	snprintf(detail->check, sizeof(detail->check), "%s",
 	         config_check_name(settings->check));
 	if (!detail->changed_at_us)
@@ -372,47 +589,81 @@ static bool same_check(const struct host *a, const struct host *b)
 	       config_settings_equal(a->config->settings, b->config->settings);
 }
 
-/* The first probe of a host that this process has not probed yet. */
+/* The first probe of a target that this process has not probed yet. */
 static uint64_t first_due_us(const struct rounds *rounds,
-                             const struct host *host, uint64_t now_us)
+                             const struct target *target, uint64_t now_us)
 {
 	uint64_t checked_at_us =
-	        segment_writer_detail(rounds->writer, host->index)
+	        segment_writer_detail(rounds->writer, target->index)
 	                ->checked_at_us;
 	uint64_t real_us = realtime_us();
-	uint64_t every_us = interval_us(host);
+	uint64_t every_us = target_interval_us(target);
 
 	/* the schedule of the process before goes on */
 	if (checked_at_us && checked_at_us <= real_us &&
 	    real_us - checked_at_us < every_us)
 		return now_us + every_us - (real_us - checked_at_us);
-	return now_us + schedule_phase_us(host->index, every_us);
+	return now_us + schedule_phase_us(target->index, every_us);
 }
 
-/* Hosts that stay keep their place in the schedule and the probe that is under
- * way, unless their check changed: then the streak starts over. */
-static void hand_over(struct rounds *rounds, struct fleet *old,
-                      struct fleet *fleet)
+/* Nobody came, nobody went, nobody changed. */
+static bool same_target(const struct rounds *rounds, const struct target *from,
+                        const struct target *to)
 {
+	if (from->host_count != to->host_count)
+		return false;
+	for (const struct host *host = from->hosts; host; host = host->next) {
+		uint32_t at = segment_writer_carried(rounds->writer,
+		                                     host->index);
+
+		if (at == HEALTH_ALL_HOSTS ||
+		    rounds->fleet->hosts[at].target != to ||
+		    !same_check(host, &rounds->fleet->hosts[at]))
+			return false;
+	}
+	return true;
+}
+
+static void hand_over_target(struct rounds *rounds, struct target *from,
+                             struct probe_line *line)
+{
+	uint32_t at = segment_writer_carried(rounds->writer, from->index);
+	struct target *to = at == HEALTH_ALL_HOSTS
+	                            ? NULL
+	                            : rounds->fleet->hosts[at].target;
+
+	schedule_remove(&rounds->schedule, &from->timer);
+	if (!to || !same_target(rounds, from, to)) {
+		flight_cancel(from->flight);
+		probe_line_clear(line);
+		return;
+	}
+	*line_of(rounds, to) = *line;
+	to->timer.due_us = from->timer.due_us;
+	to->confirming = from->confirming;
+	to->flight = from->flight;
+	if (to->flight)
+		to->flight->target = to;
+}
+
+/* Hosts that stay keep the schedule and the probe that is under way, unless
+ * their check changed: then the streak starts over. */
+static void hand_over(struct rounds *rounds, struct fleet *old,
+                      struct probe_line *lines)
+{
+	struct fleet *fleet = rounds->fleet;
+
+	for (uint32_t i = 0; i < old->target_count; i++)
+		hand_over_target(rounds, &old->targets[i], &lines[i]);
 	for (uint32_t i = 0; i < old->host_count; i++) {
 		uint32_t at = segment_writer_carried(rounds->writer, i);
-		struct host *from = &old->hosts[i], *to;
+		struct host *host;
 
-		schedule_remove(&rounds->schedule, &from->timer);
-		if (at == HEALTH_ALL_HOSTS) {
-			flight_cancel(from->flight);
+		if (at == HEALTH_ALL_HOSTS)
 			continue;
-		}
-		to = &fleet->hosts[at];
-		if (!same_check(from, to)) {
-			flight_cancel(from->flight);
-			to->verdict.failcount = to->verdict.passcount = 0;
-			continue;
-		}
-		to->timer.due_us = from->timer.due_us;
-		to->flight = from->flight;
-		if (to->flight)
-			to->flight->host = to;
+		host = &fleet->hosts[at];
+		if (!same_check(&old->hosts[i], host))
+			host->verdict.failcount = host->verdict.passcount = 0;
 	}
 }
 
@@ -454,16 +705,22 @@ static void schedule_all(struct rounds *rounds, bool first_time)
 {
 	uint64_t now_us = monotonic_us();
 
-	for (uint32_t i = 0; i < rounds->fleet->host_count; i++) {
-		struct host *host = &rounds->fleet->hosts[i];
-		uint64_t due_us = host->timer.due_us;
+	for (uint32_t i = 0; i < rounds->fleet->target_count; i++) {
+		struct target *target = &rounds->fleet->targets[i];
+		uint64_t due_us = target->timer.due_us;
 
-		if (host->flight)
+		if (target->flight)
 			continue;
+		if (!is_probed(target)) {
+			if (target->hosts->verdict.failcount > 0)
+				wait_to_forgive(rounds, target);
+			continue;
+		}
 		if (!due_us)
-			due_us = first_time ? first_due_us(rounds, host, now_us)
-			                    : now_us;
-		schedule_set(&rounds->schedule, &host->timer, due_us);
+			due_us = first_time
+			                 ? first_due_us(rounds, target, now_us)
+			                 : now_us;
+		schedule_set(&rounds->schedule, &target->timer, due_us);
 	}
 	start_due(rounds);
 }
@@ -471,6 +728,7 @@ static void schedule_all(struct rounds *rounds, bool first_time)
 int rounds_install(struct rounds *rounds, struct config *config)
 {
 	struct fleet *old = rounds->fleet, *fleet = NULL;
+	struct probe_line *old_lines = rounds->lines, *lines;
 	struct topology topology = { 0 };
 	int fate, r;
 
@@ -488,17 +746,21 @@ int rounds_install(struct rounds *rounds, struct config *config)
 		return r;
 	}
 	fate = r;
+	lines = calloc(fleet->target_count + 1, sizeof(*lines));
 	recall(rounds, fleet);
 	fill_in(rounds, fleet);
-	r = segment_writer_activate(rounds->writer);
+	r = lines ? segment_writer_activate(rounds->writer) : -ENOMEM;
 	if (r < 0) {
+		free(lines);
 		fleet_free(fleet);
 		return r;
 	}
 
 	rounds->fleet = fleet;
+	rounds->lines = lines;
 	if (old)
-		hand_over(rounds, old, fleet);
+		hand_over(rounds, old, old_lines);
+	free(old_lines);
 	fleet_free(old);
 	publish_orders(rounds);
 	rounds_beat(rounds);
@@ -549,8 +811,12 @@ void rounds_free(struct rounds *rounds)
 {
 	if (!rounds)
 		return;
-	for (uint32_t i = 0; rounds->fleet && i < rounds->fleet->host_count; i++)
-		flight_cancel(rounds->fleet->hosts[i].flight);
+	for (uint32_t i = 0; rounds->fleet && i < rounds->fleet->target_count;
+	     i++) {
+		flight_cancel(rounds->fleet->targets[i].flight);
+		probe_line_clear(&rounds->lines[i]);
+	}
+	free(rounds->lines);
 	sd_event_source_unref(rounds->timer);
 	prober_free(rounds->prober);
 	curl_loop_free(rounds->loop);

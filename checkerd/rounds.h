@@ -7,6 +7,9 @@
 #ifndef CHECKERD_ROUNDS_H
 #define CHECKERD_ROUNDS_H
 
+#include "../include/health_report.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -27,6 +30,9 @@ int rounds_install(struct rounds *rounds, struct config *config);
 /* Called at least every LAG_WAKE_US: beats the segment's heart and watches
  * for lag. */
 void rounds_beat(struct rounds *rounds);
+
+/* An nginx worker reported.  Returns false if that made no sense. */
+bool rounds_report(struct rounds *rounds, const struct health_report *report);
 
 struct rounds_summary {
 	uint32_t hosts;

@@ -382,6 +382,8 @@ int segment_writer_prepare(struct segment_writer *writer,
 	struct mapping *current = &writer->current, *next = &writer->next;
 	int r;
 
+	/* one that was prepared and never activated */
+	mapping_clear(next);
 	free(writer->carried);
 	writer->carried = NULL;
 	if (current->header && topology_equal(topology, current->header)) {
@@ -406,6 +408,7 @@ int segment_writer_prepare(struct segment_writer *writer,
 		unlink(writer->next_path);
 		return r;
 	}
+	next->shm.stream = next->header->stream; /* attached before it had one */
 	return current->header ? SEGMENT_REPLACED : SEGMENT_CREATED;
 }
 

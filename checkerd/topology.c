@@ -46,6 +46,12 @@ static uint64_t strings_size(const struct config *config)
 	return size ? size : 1;
 }
 
+static const uint8_t observes[] = {
+	[OBSERVE_OFF] = HEALTH_OBSERVE_OFF,
+	[OBSERVE_CONNECT] = HEALTH_OBSERVE_CONNECT,
+	[OBSERVE_STATUS] = HEALTH_OBSERVE_STATUS,
+};
+
 static void fill_host(struct health_host *host, uint32_t pool,
                       const struct host_config *config,
                       struct strings *strings)
@@ -76,6 +82,9 @@ static void fill_host(struct health_host *host, uint32_t pool,
 	host->max_conns = config->max_conns;
 	host->max_fails = config->max_fails;
 	host->fail_timeout_ms = config->fail_timeout_ms;
+	host->observe = observes[config->settings->observe];
+	memcpy(host->live_fail_status, config->settings->fail_status.bits,
+	       sizeof(host->live_fail_status));
 }
 
 static void fill_constant(struct topology *topology,

@@ -58,6 +58,8 @@ static void fill_why(struct cell *cell, const struct pool_snapshot *pool,
 	unsigned outcome = health_word_outcome(host->word);
 	char until[TIME_TEXT_SIZE];
 
+	if (detail->flags & HEALTH_DETAIL_TLS_UNVERIFIED)
+		cell_print(cell, "TLS not verified; ");
 	if (pool->panic && health_word_routable(host->word) &&
 	    host->state != HEALTH_STATE_UP)
 		cell_print(cell, "panic, takes traffic: ");

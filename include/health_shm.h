@@ -384,7 +384,8 @@ struct health_detail {
 	uint32_t recorded; /* records ever written: the newest is at
 	                      history[(recorded - 1) % HEALTH_HISTORY] */
 	struct health_record history[HEALTH_HISTORY];
-	char check[16]; /* "http", "tcp", ...: NUL-terminated */
+	uint64_t cert_told_at_us; /* when its end was last an event */
+	char check[8]; /* "http", "tcp", ...: NUL-terminated */
 	char message[HEALTH_MESSAGE_SIZE]; /* why, for people: NUL-terminated */
 	char reason[HEALTH_REASON_SIZE]; /* UTF-8, given with an order */
 	uint64_t journal_host; /* in the journal: whose detail this becomes */

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a check costs, beside HAProxy's, in one run.
+"""What a check costs, with fresh and with kept connections, beside HAProxy's, in
+one run.
 
 usage: checker_cost.py BUILD_DIR [--hosts N] [--interval S] [--rounds N]
 
@@ -20,7 +21,7 @@ import tempfile
 import time
 
 HERTZ = os.sysconf("SC_CLK_TCK")
-PORT = 28080
+PORT = 15080  # below what the kernel hands out
 
 HAPROXY = """
 global
@@ -33,7 +34,7 @@ defaults
   timeout client 5s
   timeout server 5s
 frontend f
-  bind 127.0.0.1:28081
+  bind 127.0.0.1:15081
   default_backend b
 backend b
   option httpchk
@@ -43,9 +44,11 @@ backend b
 
 CHECKERD = """
 [checkerd]
-segment = {directory}/health.shm
+segment = {directory}/{name}.shm
+report = {directory}/{name}.sock
 [defaults]
 interval = {interval}s
+keepalive = {keepalive}
 [pool bench]
 """
 
@@ -73,9 +76,10 @@ class Backend:
             [f"{build}/tests/bench/bench_backend", str(PORT)],
             stdout=subprocess.PIPE, text=True)
 
-    def requests(self):
+    def counts(self):
+        """Requests and connections so far."""
         self.process.send_signal(signal.SIGUSR1)
-        return int(self.process.stdout.readline().split()[0])
+        return [int(n) for n in self.process.stdout.readline().split()]
 
 
 def lateness(path):
@@ -100,17 +104,18 @@ class Checker:
     def __init__(self, name, command, segment=None):
         self.name, self.command, self.segment = name, command, segment
         self.costs, self.shares, self.memory, self.late = [], [], [], []
+        self.connections = []
 
     def measure(self, backend, arguments):
         process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         time.sleep(2 * arguments.interval + 2)  # one full interval, at least
-        cpu, count = cpu_seconds(process.pid), backend.requests()
+        cpu, count = cpu_seconds(process.pid), backend.counts()
         before = lateness(self.segment) if self.segment else None
         start = time.monotonic()
         time.sleep(arguments.seconds)
         elapsed = time.monotonic() - start
-        made = backend.requests() - count
+        made, opened = (b - a for a, b in zip(count, backend.counts()))
         cpu = cpu_seconds(process.pid) - cpu
         self.memory.append(resident_kb(process.pid) / arguments.hosts)
         if self.segment:
@@ -121,6 +126,7 @@ class Checker:
         self.costs.append(cpu / made * 1e6 if made else float("inf"))
         self.shares.append(
             made / (arguments.hosts * elapsed / arguments.interval))
+        self.connections.append(opened / made if made else 0)
         time.sleep(0.5)
 
 
@@ -139,36 +145,44 @@ def main():
             file.write(HAPROXY.format(**values))
             for i in range(arguments.hosts):
                 file.write(f"  server s{i} {address(i)}:{PORT}\n")
-        with open(f"{directory}/checkerd.ini", "w") as file:
-            file.write(CHECKERD.format(**values))
-            for i in range(arguments.hosts):
-                file.write(f"server = {address(i)}:{PORT}\n")
-        ours = Checker("checkerd", [f"{arguments.build}/checkerd/checkerd",
-                                    "-c", f"{directory}/checkerd.ini"],
-                       f"{directory}/health.shm")
+        checkers = []
+        for name, keepalive in (("fresh", "off"), ("kept", "on")):
+            with open(f"{directory}/{name}.ini", "w") as file:
+                file.write(CHECKERD.format(name=name, keepalive=keepalive,
+                                           **values))
+                for i in range(arguments.hosts):
+                    file.write(f"server = {address(i)}:{PORT}\n")
+            checkers.append(Checker(
+                name, [f"{arguments.build}/checkerd/checkerd", "-c",
+                       f"{directory}/{name}.ini"], f"{directory}/{name}.shm"))
+        fresh, kept = checkers
         peer = Checker("haproxy", ["haproxy", "-db", "-q", "-f",
                                    f"{directory}/haproxy.cfg"])
         backend = Backend(arguments.build)
         try:
             for _ in range(arguments.rounds):
-                for checker in (ours, peer):
+                for checker in (fresh, kept, peer):
                     checker.measure(backend, arguments)
         finally:
             backend.process.kill()
 
-    def row(name, pick, unit):
+    print(f"# {' '.join(sys.argv)}")
+    for checker in (fresh, kept, peer):
+        print(f"# {' '.join(checker.command)}")
+    print(f"{'name':28} {'ours':>10} {'haproxy':>10} {'ratio':>8} unit")
+
+    def row(name, ours, pick, unit):
         a, b = (statistics.median(pick(c)) for c in (ours, peer))
         print(f"{name:28} {a:10.2f} {b:10.2f} {a / b:8.3f} {unit}")
 
-    print(f"# {' '.join(sys.argv)}")
-    print(f"# {' '.join(ours.command)}")
-    print(f"# {' '.join(peer.command)}")
-    print(f"{'name':28} {'ours':>10} {'haproxy':>10} {'ratio':>8} unit")
-    row("cpu_per_check_fresh", lambda c: c.costs, "us")
-    row("checks_made_of_due", lambda c: c.shares, "1")
-    row("memory_per_host", lambda c: c.memory, "KB")
-    print(f"{'lateness_p99':28} {statistics.median(ours.late):10.0f}"
-          f" {'-':>10} {'-':>8} us")
+    for ours in (fresh, kept):
+        row(f"cpu_per_check_{ours.name}", ours, lambda c: c.costs, "us")
+        row(f"checks_made_of_due_{ours.name}", ours, lambda c: c.shares, "1")
+        row(f"connections_per_check_{ours.name}", ours,
+            lambda c: c.connections, "1")
+        row(f"memory_per_host_{ours.name}", ours, lambda c: c.memory, "KB")
+        print(f"{'lateness_p99_' + ours.name:28} "
+              f"{statistics.median(ours.late):10.0f} {'-':>10} {'-':>8} us")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@
  * 127.x.y.z, each probed once a second for SECONDS through the curl loop and
  * the prober, with a schedule that does nothing but spread them.
  *
- *   probe_floor HOSTS SECONDS PORT [http|tcp]
+ *   probe_floor HOSTS SECONDS PORT [http|kept|tcp|https|names]
  *
- * prints the CPU time of this process per check; the backend, which listens
+ * prints the CPU time of this process per check.  `kept` keeps connections;
+ * `https` trusts what the file BENCH_CA has, or anybody; `names` does so with
+ * ten thousand names in turn instead of one.  The backend, which listens
  * at 0.0.0.0:PORT, is another one.  `strace -c` shows the rest.
  */
 #include "clock.h"
@@ -20,13 +22,16 @@
 
 #define FIRST_HOST 0x7f010000u /* 127.1.0.0 */
 #define TICK_US    UINT64_C(2000)
+#define NAMES      10000
 #define AT_ONCE    1000 /* as max_concurrent */
 
 struct bench {
 	sd_event *event;
 	struct prober *prober;
 	struct settings settings;
+	struct settings *named; /* NAMES of them, or NULL */
 	struct address *hosts;
+	struct probe_line *lines;
 	unsigned host_count;
 	uint64_t start_us;
 	uint64_t end_us;
@@ -40,9 +45,12 @@ struct bench {
 	struct probe_result a_failure;
 };
 
-static void on_probe(void *owner, const struct probe_result *result)
+static void on_probe(void *owner, const struct probe *probe)
 {
 	struct bench *bench = owner;
+	struct probe_result judged, *result = &judged;
+
+	probe_judge(probe, &bench->settings, result);
 
 	bench->in_flight--;
 	bench->done++;
@@ -53,14 +61,17 @@ static void on_probe(void *owner, const struct probe_result *result)
 	}
 }
 
-static int start_one(struct bench *bench, const struct address *host)
+static int start_one(struct bench *bench)
 {
+	uint64_t i = bench->started % bench->host_count;
 	struct probe *probe;
 
 	if (++bench->in_flight > bench->most_in_flight)
 		bench->most_in_flight = bench->in_flight;
-	return probe_start(bench->prober, host, &bench->settings, on_probe,
-	                   bench, &probe);
+	return probe_start(bench->prober, &bench->lines[i], &bench->hosts[i],
+	                   bench->named != NULL ? &bench->named[bench->started % NAMES]
+	                                        : &bench->settings,
+	                   NULL, on_probe, bench, &probe);
 }
 
 /* Starts what is due: one host after the other, evenly over each second. */
@@ -76,9 +87,7 @@ static int on_tick(sd_event_source *source, uint64_t at_us, void *userdata)
 		return sd_event_exit(bench->event, 0);
 	for (; bench->started < due && bench->in_flight < AT_ONCE;
 	     bench->started++)
-		if (start_one(bench,
-		              &bench->hosts[bench->started %
-		                            bench->host_count]) < 0)
+		if (start_one(bench) < 0)
 			return sd_event_exit(bench->event, 1);
 	sd_event_source_set_time(source, now_us + TICK_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -110,6 +119,36 @@ static void print_cost(const struct bench *bench)
 	       bench->a_failure.message);
 }
 
+static int name_hosts(struct bench *bench)
+{
+	unsigned i;
+	char *name;
+
+	bench->named = calloc(NAMES, sizeof(*bench->named));
+	for (i = 0; bench->named != NULL && i < NAMES; i++) {
+		if (asprintf(&name, "host%u.test", i) < 0)
+			return -1;
+		bench->named[i] = bench->settings;
+		bench->named[i].sni = name;
+	}
+	return bench->named != NULL ? 0 : -1;
+}
+
+static int set_mode(struct bench *bench, const char *mode)
+{
+	bench->settings.keepalive = strcmp(mode, "kept") == 0;
+	if (strcmp(mode, "tcp") == 0)
+		bench->settings.check = CHECK_TCP;
+	if (strcmp(mode, "https") == 0 || strcmp(mode, "names") == 0)
+		bench->settings.check = CHECK_HTTPS;
+	if (getenv("BENCH_CA") != NULL) {
+		bench->settings.tls_verify = true;
+		bench->settings.tls_ca = getenv("BENCH_CA");
+		bench->settings.sni = "web.test";
+	}
+	return strcmp(mode, "names") == 0 ? name_hosts(bench) : 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const no_headers[] = { NULL };
@@ -121,6 +160,13 @@ int main(int argc, char **argv)
 		              .headers = no_headers,
 		              .body = "",
 		              .user_agent = "checkerd",
+		              .grpc_service = "",
+		              .sni = "",
+		              .tls_ca = CONFIG_SYSTEM_CA,
+		              .tls_cert = "",
+		              .tls_key = "",
+		              .max_body = 65536,
+		              .interval_ms = 1000,
 		              .connect_timeout_ms = 1000,
 		              .read_timeout_ms = 2000 },
 	};
@@ -143,10 +189,11 @@ int main(int argc, char **argv)
 		address_from_ip(&bench.hosts[i], (struct sockaddr *) &in,
 		                (uint16_t) atoi(argv[3]));
 	}
-	if (argc > 4 && strcmp(argv[4], "tcp") == 0)
-		bench.settings.check = CHECK_TCP;
+	bench.lines = calloc(bench.host_count, sizeof(*bench.lines));
 	if (status_mask_parse(&bench.settings.pass_status, "200-399", &at) <
 	            0 ||
+	    bench.lines == NULL ||
+	    (argc > 4 && set_mode(&bench, argv[4]) < 0) ||
 	    sd_event_new(&bench.event) < 0 ||
 	    curl_loop_new(&loop, bench.event) < 0 ||
 	    prober_new(&bench.prober, loop) < 0)
@@ -159,6 +206,8 @@ int main(int argc, char **argv)
 	    sd_event_loop(bench.event) != 0)
 		return 1;
 	print_cost(&bench);
+	for (i = 0; i < bench.host_count; i++)
+		probe_line_clear(&bench.lines[i]);
 	prober_free(bench.prober);
 	curl_loop_free(loop);
 	sd_event_unref(bench.event);

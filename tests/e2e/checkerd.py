@@ -8,6 +8,7 @@
 sanitizer's report or an exit status other than 0 fails the test.
 """
 
+import datetime
 import json
 import os
 import re
@@ -19,7 +20,15 @@ from nginx import BUILD, Log, wait_for
 CHECKERD = os.path.join(BUILD, "checkerd", "checkerd")
 CHECKERCTL = os.path.join(BUILD, "checkerd", "checkerctl")
 
+NGINX_USER = "nobody"
+
 ALARMING = re.compile(r"Sanitizer|runtime error:|Assertion")
+
+
+def timestamp(text):
+    """Seconds since the epoch, of a time in checkerctl's JSON."""
+    return datetime.datetime.fromisoformat(
+        text.replace("Z", "+00:00")).timestamp()
 
 
 class Checkerd:
@@ -34,7 +43,10 @@ class Checkerd:
 
     def write(self, ini):
         with open(self.path, "w") as file:
-            file.write(f"[checkerd]\nsegment = {self.segment}\n{ini}")
+            file.write(f"[checkerd]\nsegment = {self.segment}\n"
+                       f"report = {self.folder}/report.sock\n"
+                       # as whom nginx's workers run when it is tested
+                       f"report_users = www-data {NGINX_USER}\n{ini}")
 
     def run(self, *arguments):
         """Runs to the end: (exit status, standard output, standard error)."""

@@ -37,7 +37,7 @@
 #define BEAT_MS     100
 #define LINE_SIZE   512
 
-struct observe {
+struct observation {
 	uint8_t mode; /* enum health_observe */
 	struct status_mask fail_status;
 };
@@ -50,8 +50,8 @@ struct tool {
 	struct settings settings;
 	struct pool_config pools[MAX_POOLS];
 	struct host_config hosts[MAX_HOSTS];
-	struct observe observe; /* of hosts to come */
-	struct observe observes[MAX_HOSTS];
+	struct observation observe; /* of hosts to come */
+	struct observation observes[MAX_HOSTS];
 };
 
 struct command {
@@ -103,7 +103,7 @@ static int observe(struct tool *tool, char **words, int count)
 	static const char *const modes[] = { "off", "connect", "status" };
 	const char *at;
 
-	tool->observe = (struct observe) { .mode = 0 };
+	tool->observe = (struct observation) { .mode = 0 };
 	for (uint8_t i = 0; i < ARRAY_SIZE(modes); i++)
 		if (strcmp(modes[i], words[1]) == 0)
 			tool->observe.mode = i;
@@ -164,7 +164,7 @@ static uint64_t publish(struct tool *tool, uint32_t host, uint64_t word,
 
 /* Constant for readers, but the mapping is the writer's. */
 static void poke_observe(const struct health_host *host,
-                         const struct observe *from)
+                         const struct observation *from)
 {
 	struct health_host *to = (struct health_host *) (uintptr_t) host;
 

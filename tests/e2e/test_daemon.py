@@ -10,7 +10,7 @@ import time
 import pytest
 
 from backends import Backends
-from checkerd import CHECKERD, Checkerd
+from checkerd import CHECKERD, Checkerd, timestamp
 from nginx import wait_for
 
 BAD = """
@@ -46,8 +46,8 @@ def test_a_bad_file_is_refused_with_all_that_is_wrong(folder):
     for arguments in ((), ("-t",), ("-T",), ("--once",)):
         status, _, errors = checkerd.run(*arguments)
         assert status == 1
-        for line, word in ((5, "interval: "), (6, "intervall"),
-                           (8, "weight"), (9, "fail_status")):
+        for line, word in ((7, "interval: "), (8, "intervall"),
+                           (10, "weight"), (11, "fail_status")):
             assert re.search(rf"checkerd\.ini:{line}: .*{word}", errors), word
         assert 'did you mean "interval"?' in errors
     assert not os.path.exists(checkerd.segment)
@@ -57,7 +57,7 @@ def test_a_bad_file_at_reload_changes_nothing(folder, backends):
     with Checkerd(folder, ini(backends)) as checkerd:
         checkerd.wait_state("web/a", "up")
         checkerd.reload(BAD, "refused")
-        assert checkerd.log.lines("checkerd.ini:6: ")
+        assert checkerd.log.lines("checkerd.ini:8: ")
         probes = checkerd.host("web/a")["probes"]
         checkerd.wait_probes("web/a", probes + 3)
 
@@ -197,11 +197,6 @@ def test_counters_and_schedule_go_on_after_a_restart(folder, backends):
         gap = (timestamp(after["checked_at"]) -
                timestamp(before["checked_at"]))
         assert 1.7 <= gap <= 2.5
-
-
-def timestamp(text):
-    from datetime import datetime
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def test_a_reload_disturbs_nobody_who_did_not_change(folder, backends):

@@ -5,11 +5,12 @@ import re
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
 from backends import Backends
-from checkerd import Checkerd
+from checkerd import Checkerd, timestamp
 from nginx import Crowd, Nginx, wait_for
 
 FAST = """
@@ -267,6 +268,27 @@ def test_a_stopped_checkerd_takes_nobody_down(folder, backends):
         checkerd.signal(signal.SIGCONT)
         checkerd.wait_probes("web/a", probes + 5)
         assert checkerd.events() == []
+
+
+def test_a_backend_that_stops_listening_is_out_at_once(folder, backends):
+    """Live traffic sees it first: no waiting for the interval."""
+    text = ini(backends, more="interval = 2s\nobserve = connect")
+    with Checkerd(folder / "checkerd", text) as checkerd, \
+            Nginx(folder / "nginx", http(checkerd, backends)) as nginx:
+        for name in "abc":
+            checkerd.wait_state(f"web/{name}", "up")
+        with Load(nginx.port) as load:
+            wait_for(lambda: backends[1].requests > 100, "traffic")
+            began = time.time()
+            backends[1].stop()
+            down = checkerd.wait_state("web/b", "down")
+            took = timestamp(down["changed_at"]) - began
+            done, complaints = load.end()
+        assert down["outcome"] == "L4CON"
+        print(f"out after {took * 1000:.0f} ms")
+        assert took < 0.15
+        assert complaints == []  # proxy_next_upstream does the rest
+        nginx.log.wait("host_down")
 
 
 def test_status_agrees_with_the_contract(checkerd):

@@ -60,6 +60,14 @@ static int resolve(void *owner, const char *name, struct address *ret,
 	return -ENOENT;
 }
 
+/* Nothing is there but what lies in /there. */
+static int find_file(void *owner, const char *path, const char **ret_problem)
+{
+	(void) owner;
+	*ret_problem = "it hides";
+	return strncmp(path, "/there/", 7) == 0 ? 0 : -ENOENT;
+}
+
 static int build(struct fixture *fixture, const char *text)
 {
 	struct config_place place = { .file = "test.ini" };
@@ -67,13 +75,14 @@ static int build(struct fixture *fixture, const char *text)
 	struct config_builder *builder;
 	char *copy = strdup(text), *line, *save = NULL;
 	unsigned calls = 0;
+	const struct config_world world = { resolve, find_file, &calls };
 	int result;
 
 	config_errors_clear(&fixture->errors);
 	config_unref(fixture->config);
 	fixture->config = NULL;
-	assert_int_equal(config_builder_new(&builder, &fixture->errors, resolve,
-	                                    &calls), 0);
+	assert_int_equal(config_builder_new(&builder, &fixture->errors,
+	                                    &world), 0);
 	for (line = strtok_r(copy, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		place.line++;
@@ -156,6 +165,26 @@ static void defaults(void **state)
 	assert_int_equal(settings->initial, INITIAL_UP);
 	assert_int_equal(settings->rise, 2);
 	assert_int_equal(settings->fall, 3);
+	assert_string_equal(settings->sni, "");
+	assert_true(settings->tls_verify);
+	assert_string_equal(settings->tls_ca, CONFIG_SYSTEM_CA);
+	assert_string_equal(settings->tls_cert, "");
+	assert_string_equal(settings->tls_key, "");
+	assert_int_equal(settings->cert_warn_ms, 14 * UINT64_C(86400000));
+	assert_false(settings->keepalive);
+	assert_string_equal(settings->grpc_service, "");
+	assert_int_equal(settings->send.size, 0);
+	assert_null(settings->expectations.answer);
+	assert_null(settings->expectations.headers[0]);
+	assert_null(settings->expectations.body);
+	assert_null(settings->expectations.fail_body);
+	assert_int_equal(settings->max_body, 256 * 1024);
+	assert_int_equal(settings->observe, OBSERVE_OFF);
+	assert_int_equal(settings->on_error, ON_ERROR_PROBE);
+	assert_int_equal(settings->failed_timeout_ms, 60000);
+	assert_string_equal(fixture->config->report,
+	                    "/run/checkerd/report.sock");
+	assert_string_equal(fixture->config->report_users, "www-data nginx");
 }
 
 static void the_nearest_wins_in_any_order(void **state)
@@ -331,15 +360,47 @@ static void mistakes(void **state)
 		{ "[pool p]\njitter 51%\n",
 		  "test.ini:2: [pool p] jitter: \"51%\" is out of range, "
 		  "allowed: 0% to 50%" },
-		{ "[pool p]\ncheck https\n",
-		  "test.ini:2: [pool p] check: \"https\" is not supported yet, "
-		  "allowed: http, tcp" },
 		{ "[pool p]\ncheck htt\n",
 		  "test.ini:2: [pool p] check: \"htt\" is no choice, allowed: "
-		  "http, tcp" },
-		{ "[pool p]\nkeepalive on\n",
-		  "test.ini:2: [pool p] keepalive: not supported yet, allowed: "
-		  "its default, \"off\"" },
+		  "http, https, h2, h2c, grpc, grpcs, tcp, tls, none" },
+		{ "[pool p]\nslow_start 9s\n",
+		  "test.ini:2: [pool p] slow_start: not supported yet, allowed: "
+		  "its default, \"0\"" },
+		{ "[pool p]\nmax_body 17m\n",
+		  "test.ini:2: [pool p] max_body: \"17m\" is out of range, "
+		  "allowed: 1 to 16m" },
+		{ "[pool p]\nmax_body 1 MB\n",
+		  "test.ini:2: [pool p] max_body: \"1 MB\" is no size, "
+		  "allowed: 1 to 16m" },
+		{ "[pool p]\ncheck tcp\nsend a\\q\n",
+		  "test.ini:3: [pool p] send: \"a\\q\" is no text with escapes, "
+		  "allowed: UTF-8 without control characters, and \\r \\n \\t "
+		  "\\\\ \\xNN, 2048 bytes at most" },
+		{ "[pool p]\nexpect_body a(b\n",
+		  "test.ini:2: [pool p] expect_body: \"a(b\" is no regular "
+		  "expression: missing closing parenthesis at offset 3, allowed: "
+		  "PCRE2 without back references" },
+		{ "[pool p]\nexpect_header !X-A:  [b\n",
+		  "test.ini:2: [pool p] expect_header: \"!X-A:  [b\" is no regular "
+		  "expression: missing terminating ] for character class at "
+		  "offset 9, allowed: PCRE2 without back references" },
+		{ "[pool p]\nexpect_header two words: x\n",
+		  "test.ini:2: [pool p] expect_header: \"two words: x\" names no "
+		  "header, allowed: Name: REGEX or !Name: REGEX" },
+		{ "[pool p]\nfail_body !x\n",
+		  "test.ini:2: [pool p] fail_body: a ! at the start negates, and "
+		  "this key negates already, see expect_body, allowed: REGEX; \\! "
+		  "is the character" },
+		{ "[pool p]\nfail_body x\nfail_body y\n",
+		  "test.ini:3: [pool p] fail_body: is set already at test.ini:2, "
+		  "allowed: once in a section" },
+		{ "[pool p]\ncheck tls\ntls_ca /away/ca.pem\n",
+		  "test.ini:3: [pool p] tls_ca: \"/away/ca.pem\" cannot be read "
+		  "(it hides), allowed: a file that checkerd may read" },
+		{ "[pool p]\ncheck tls\ntls_ca ca.pem\n",
+		  "test.ini:3: [pool p] tls_ca: \"ca.pem\" is no absolute file "
+		  "name, allowed: a name that starts with / and has no control "
+		  "characters, or system, 1024 bytes at most" },
 		{ "[notify]\nexec /bin/true\n",
 		  "test.ini:2: [notify] exec: not supported yet, allowed: its "
 		  "default, \"\"" },
@@ -439,6 +500,156 @@ static void mistakes(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		assert_error(*state, rows[i].text, rows[i].error);
+}
+
+static void what_does_not_go_together(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} rows[] = {
+		{ "[pool p]\nsend x\n",
+		  "test.ini:2: [pool p] send: is of no use to check = http, "
+		  "allowed: with tcp, tls, or in [defaults]" },
+		{ "[pool p]\npath /x\ncheck tcp\n",
+		  "test.ini:2: [pool p] path: is of no use to check = tcp, "
+		  "allowed: with http, https, h2, h2c, or in [defaults]" },
+		{ "[pool p]\ntls_verify off\n",
+		  "test.ini:2: [pool p] tls_verify: is of no use to check = http, "
+		  "allowed: with https, h2, grpcs, tls, or in [defaults]" },
+		{ "[pool p]\ngrpc_service x\n",
+		  "test.ini:2: [pool p] grpc_service: is of no use to check = "
+		  "http, allowed: with grpc, grpcs, or in [defaults]" },
+		{ "[pool p]\ncheck h2\nhttp_version 1.0\n",
+		  "test.ini:3: [pool p] http_version: is of no use to check = h2, "
+		  "allowed: with http, https, or in [defaults]" },
+		{ "[pool p]\nfailed_timeout 5s\n",
+		  "test.ini:2: [pool p] failed_timeout: is of no use to check = "
+		  "http, allowed: with none, or in [defaults]" },
+		{ "[defaults]\nmethod HEAD\n[pool p]\nexpect_body ok\n",
+		  "test.ini:4: [pool p] expect_body: the answer to HEAD has no "
+		  "body, allowed: with another method" },
+		{ "[defaults]\nmethod HEAD\nbody x\n[pool p]\n",
+		  "test.ini:4: [pool p] body: a HEAD request has no body, "
+		  "allowed: with another method" },
+		{ "[defaults]\ntls_key /there/k\n[pool p]\ncheck https\n",
+		  "test.ini:3: [pool p] tls_key: has no tls_cert, allowed: both "
+		  "of them, which may be one file" },
+		{ "[pool p]\ncheck tls\ntls_cert /there/c\n",
+		  "test.ini:3: [pool p] tls_cert: has no tls_key, allowed: both "
+		  "of them, which may be one file" },
+		{ "[pool p]\nobserve status\n",
+		  "test.ini:2: [pool p] observe: no status is a failure, "
+		  "allowed: status with a fail_status" },
+		{ "[pool p]\non_error down\n",
+		  "test.ini:2: [pool p] on_error: nothing is observed, allowed: "
+		  "with observe = connect or status" },
+		{ "[pool p]\ncheck none\nobserve connect\non_error probe\n",
+		  "test.ini:4: [pool p] on_error: there is no check to probe "
+		  "with, allowed: fail, down" },
+		{ "[pool p]\nserver 10.0.0.1 id=a\n[host p/a]\ncheck tcp\n"
+		  "method PUT\n",
+		  "test.ini:5: [host p/a] method: is of no use to check = tcp, "
+		  "allowed: with http, https, h2, h2c, or in [defaults]" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_error(*state, rows[i].text, rows[i].error);
+}
+
+/* One set of defaults serves all kinds of check. */
+static void what_is_inherited_need_not_be_of_use(void **state)
+{
+	const struct pool_config *pool = build_pools(*state,
+	        "[defaults]\npath /x\nmethod HEAD\nsend PING\\r\\n\n"
+	        "expect \\+PONG\ngrpc_service s\ntls_verify off\n"
+	        "tls_cert /there/c\nhttp_version 1.0\ninitial checking\n"
+	        "fail_status 5xx\non_error down\n"
+	        "[pool a]\nserver 10.0.0.1 id=a\n[host a/a]\ncheck tcp\n"
+	        "[pool b]\ncheck grpc\nsend\n[pool c]\ncheck none\n"
+	        "[pool d]\ncheck none\nobserve status\n"
+	        "[pool e]\ncheck tls\ntls_key /there/k\n"
+	        "[pool f]\ncheck none\nobserve connect\non_error fail\n");
+
+	assert_string_equal(pool[0].settings->path, "/x");
+	assert_int_equal(pool[0].hosts[0].settings->send.size, 6);
+	assert_memory_equal(pool[0].hosts[0].settings->send.data, "PING\r\n", 6);
+	assert_int_equal(pool[1].settings->send.size, 0);
+	assert_int_equal(pool[0].settings->on_error, ON_ERROR_PROBE);
+	assert_int_equal(pool[0].settings->initial, INITIAL_CHECKING);
+	assert_int_equal(pool[2].settings->initial, INITIAL_UP);
+	assert_int_equal(pool[3].settings->on_error, ON_ERROR_DOWN);
+	assert_int_equal(pool[5].settings->on_error, ON_ERROR_FAIL);
+	assert_false(pool[4].settings->tls_verify);
+	assert_string_equal(pool[4].settings->tls_ca, CONFIG_SYSTEM_CA);
+}
+
+/* Both strings are what two pools say; whether they check alike, and whether
+ * one probe would do for both. */
+static void settings_are_compared_by_value(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool equal, same_request;
+	} rows[] = {
+		{ "", "", true, true },
+		{ "check tcp\nsend a\\x0a", "check tcp\nsend a\\n", true, true },
+		{ "check tcp\nsend a", "check tcp\nsend b", false, false },
+		{ "check tcp\nexpect a", "check tcp\nexpect a", true, true },
+		{ "check tcp\nexpect a", "check tcp\nexpect b", false, false },
+		{ "expect_body a", "expect_body !a", false, true },
+		{ "expect_body a", "", false, true },
+		{ "expect_header A: b", "expect_header A: b", true, true },
+		{ "expect_header A: b", "expect_header A: b\nexpect_header C",
+		  false, true },
+		{ "rise 3", "rise 4", false, true },
+		{ "interval 3", "interval 4", false, true },
+		{ "max_body 1k", "max_body 1024", true, true },
+		{ "max_body 1k", "max_body 2k", false, false },
+		{ "header A: b", "header A: c", false, false },
+		{ "check https", "check h2", false, false },
+		{ "check https\ntls_verify off", "check https", false, false },
+		{ "check https\ntls_ca /there/a", "check https\ntls_ca /there/a",
+		  true, true },
+		{ "check https\ncert_warn 1d", "check https", false, true },
+		{ "keepalive on", "", false, false },
+		{ "read_timeout 9", "", false, false },
+		{ "observe connect", "", false, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct pool_config *pool;
+		char text[300];
+
+		snprintf(text, sizeof(text), "[pool a]\n%s\n[pool b]\n%s\n",
+		         rows[i].a, rows[i].b);
+		pool = build_pools(*state, text);
+		assert_int_equal(config_settings_equal(pool[0].settings,
+		                                       pool[1].settings),
+		                 rows[i].equal);
+		assert_int_equal(config_requests_equal(pool[0].settings,
+		                                       pool[1].settings),
+		                 rows[i].same_request);
+	}
+}
+
+static void expectations_are_inherited(void **state)
+{
+	const struct pool_config *pool = build_pools(*state,
+	        "[defaults]\nexpect_header A: 1\nexpect_header !B\n"
+	        "expect_body ok\n[pool p]\n[pool q]\nexpect_header\n"
+	        "expect_body\nfail_body bad\n");
+	const struct expectations *p = &pool[0].settings->expectations;
+	const struct expectations *q = &pool[1].settings->expectations;
+
+	assert_string_equal(expectation_text(p->headers[0]), "A: 1");
+	assert_string_equal(expectation_text(p->headers[1]), "!B");
+	assert_null(p->headers[2]);
+	assert_string_equal(expectation_text(p->body), "ok");
+	assert_null(p->fail_body);
+	assert_null(p->answer);
+	assert_null(q->headers[0]);
+	assert_null(q->body);
+	assert_string_equal(expectation_text(q->fail_body), "bad");
 }
 
 static void headers_that_frame_the_message_are_ours(void **state)
@@ -573,17 +784,31 @@ static void print_reads_back_as_the_same(void **state)
 	            "server unix:/a\nserver [::1]:5 id=v6 drain\nbody ;x\n"
 	            "interval 1500ms\nbalance hash\npanic 30%\n"
 	            "http_host app.example:81\n"
-	            "[host p/a]\nheader\nbody\nport 99\nmethod HEAD\n"
-	            "expect_status 204\ncheck tcp\ninitial checking\n"
+	            "[host p/a]\nheader\nbody\nport 99\ncheck tcp\n"
+	            "initial checking\n"
 	            "[host p/v6]\nfast_interval 10ms\nfail_status\n"
 	            "user_agent me;you\n"
-	            "[pool q]\n");
+	            "[pool q]\n"
+	            "[pool r]\ncheck tls\nsend ;\\x00 \\x20\\r\\n\\\\\n"
+	            "expect ^\\+PONG\ntls_cert /there/c\ntls_key /there/c\n"
+	            "sni a.example\ncert_warn 300d\nserver 10.0.0.1 id=a\n"
+	            "observe status\non_error down\n"
+	            "[host r/a]\ncheck h2\nkeepalive on\nfail_body ;x\n"
+	            "[pool s]\ncheck none\nobserve connect\n"
+	            "failed_timeout 5s\nserver 10.0.0.1 id=a\n"
+	            "[host s/a]\ncheck http\nmax_body 1m\n"
+	            "expect_body !(?i)bad\nexpect_header Server: ^x$\n"
+	            "expect_header !X-Old\n"
+	            "[pool t]\ncheck grpcs\ngrpc_service a.B\n"
+	            "tls_verify off\ntls_ca /there/ca\n");
 	first = printed(fixture->config);
 	text = rewritten(first);
 	build_pools(fixture, text);
 	second = printed(fixture->config);
 	assert_string_equal(first, second);
 	assert_non_null(strstr(first, "\nbody =;x\n"));
+	assert_non_null(strstr(first, "\nsend = \\x3b\\x00\\x20\\x20\\r\\n"
+	                              "\\\\\n"));
 	free(first);
 	free(second);
 	free(text);
@@ -625,6 +850,10 @@ int main(void)
 		TEST(server_parameters_are_read),
 		TEST(each_address_of_a_name_is_a_host),
 		TEST(mistakes),
+		TEST(what_does_not_go_together),
+		TEST(what_is_inherited_need_not_be_of_use),
+		TEST(settings_are_compared_by_value),
+		TEST(expectations_are_inherited),
 		TEST(headers_that_frame_the_message_are_ours),
 		TEST(every_error_of_a_run_is_reported),
 		TEST(limits_of_names),

@@ -71,7 +71,7 @@ static int load_path(struct fixture *fixture, const char *path)
 	config_errors_clear(&fixture->errors);
 	config_unref(fixture->config);
 	fixture->config = NULL;
-	return config_load(path, config_resolve_system, NULL, &fixture->errors,
+	return config_load(path, &config_system, &fixture->errors,
 	                   &fixture->config);
 }
 

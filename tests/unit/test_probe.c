@@ -3,144 +3,14 @@
  * Probes against real sockets: backends well and sick, what a request looks
  * like on the wire, and what is left behind.
  */
-#include "unit.h"
+#include "fixture_probe.h"
 
-#include "clock.h"
-#include "curl_loop.h"
-#include "probe.h"
-
-#include "fixture_backend.h"
-
-#include <dirent.h>
 #include <errno.h>
 #include <malloc.h>
 #include <string.h>
 #include <sys/resource.h>
 
-#define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #define UNIX_PATH "unix:/tmp/checkerd-test-probe.sock"
-
-static const char *const no_headers[] = { NULL };
-
-static struct settings some_settings(void)
-{
-	struct settings settings = {
-		.check = CHECK_HTTP,
-		.http_version = HTTP_1_1,
-		.method = "GET",
-		.path = "/",
-		.http_host = "",
-		.headers = no_headers,
-		.body = "",
-		.user_agent = "checkerd/test",
-		.connect_timeout_ms = 150,
-		.read_timeout_ms = 150,
-	};
-	const char *at;
-
-	if (status_mask_parse(&settings.pass_status, "200-399", &at) < 0)
-		abort();
-	return settings;
-}
-
-/* --- the loop of each test ------------------------------------------------- */
-
-struct fixture {
-	sd_event *event;
-	struct curl_loop *loop;
-	struct prober *prober;
-};
-
-struct seen {
-	struct probe_result result;
-	unsigned calls;
-};
-
-static int setup(void **state)
-{
-	struct fixture *fixture = calloc(1, sizeof(*fixture));
-
-	if (sd_event_new(&fixture->event) < 0 ||
-	    curl_loop_new(&fixture->loop, fixture->event) < 0 ||
-	    prober_new(&fixture->prober, fixture->loop) < 0)
-		return -1;
-	*state = fixture;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *fixture = *state;
-
-	prober_free(fixture->prober);
-	curl_loop_free(fixture->loop);
-	sd_event_unref(fixture->event);
-	free(fixture);
-	return 0;
-}
-
-static void on_seen(void *owner, const struct probe_result *result)
-{
-	struct seen *seen = owner;
-
-	seen->result = *result;
-	seen->calls++;
-}
-
-static struct probe *start(struct fixture *fixture,
-                           const struct address *address,
-                           const struct settings *settings, struct seen *seen)
-{
-	struct probe *probe = NULL;
-
-	memset(seen, 0, sizeof(*seen));
-	assert_int_equal(probe_start(fixture->prober, address, settings,
-	                             on_seen, seen, &probe),
-	                 0);
-	assert_int_equal(seen->calls, 0);
-	return probe;
-}
-
-static void run_until(struct fixture *fixture, const unsigned *calls,
-                      unsigned wanted)
-{
-	uint64_t end_us = monotonic_us() + 20 * USEC_PER_SEC;
-
-	while (*calls < wanted) {
-		assert_true(monotonic_us() < end_us);
-		assert_true(sd_event_run(fixture->event, USEC_PER_SEC) >= 0);
-	}
-}
-
-static void run_for(struct fixture *fixture, uint64_t duration_us)
-{
-	uint64_t end_us = monotonic_us() + duration_us, now_us;
-
-	while ((now_us = monotonic_us()) < end_us)
-		assert_true(sd_event_run(fixture->event, end_us - now_us) >= 0);
-}
-
-static struct probe_result probe_once(struct fixture *fixture,
-                                      const struct address *address,
-                                      const struct settings *settings)
-{
-	struct seen seen;
-
-	start(fixture, address, settings, &seen);
-	run_until(fixture, &seen.calls, 1);
-	return seen.result;
-}
-
-static unsigned open_fds(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(directory) != NULL)
-		count++;
-	closedir(directory);
-	return count;
-}
 
 /* --- outcomes --------------------------------------------------------------- */
 
@@ -530,24 +400,28 @@ struct chain {
 	struct fixture *fixture;
 	const struct settings *settings;
 	const struct address *address;
-	struct probe *other;
+	struct probe *other; /* while it is in flight */
+	const struct seen *seen_other;
 	unsigned calls;
 	unsigned left;
 };
 
-static void on_link(void *owner, const struct probe_result *result)
+static void on_link(void *owner, const struct probe *done)
 {
 	struct chain *chain = owner;
+	struct probe_result result;
 	struct probe *probe;
 
-	assert_int_equal(result->outcome, HEALTH_L7OK);
+	probe_judge(done, chain->settings, &result);
+	assert_int_equal(result.outcome, HEALTH_L7OK);
 	chain->calls++;
-	probe_cancel(chain->other);
+	if (chain->seen_other->calls == 0)
+		probe_cancel(chain->other);
 	chain->other = NULL;
 	if (chain->left-- > 0)
-		assert_int_equal(probe_start(chain->fixture->prober,
+		assert_int_equal(probe_start(chain->fixture->prober, NULL,
 		                             chain->address, chain->settings,
-		                             on_link, chain, &probe),
+		                             NULL, on_link, chain, &probe),
 		                 0);
 }
 
@@ -560,14 +434,15 @@ static void test_start_and_cancel_from_within(void **state)
 	struct chain chain = { .fixture = fixture,
 		               .settings = &settings,
 		               .address = &backend.address,
+		               .seen_other = &seen[0],
 		               .left = 10 };
 	struct probe *probe;
 
 	settings.read_timeout_ms = 5000;
 	backend_start(&backend, "127.0.0.1", script_answer, OK_ANSWER);
 	chain.other = start(fixture, &backend.address, &settings, &seen[0]);
-	assert_int_equal(probe_start(fixture->prober, &backend.address,
-	                             &settings, on_link, &chain, &probe),
+	assert_int_equal(probe_start(fixture->prober, NULL, &backend.address,
+	                             &settings, NULL, on_link, &chain, &probe),
 	                 0);
 	/* both answers are there when the loop looks: whichever comes first
 	 * must not hear of the other if it cancelled it */

@@ -232,6 +232,8 @@ static void another_topology_supersedes_and_carries_over(void **state)
 
 	map(*state, &new);
 	assert_int_equal(new.stream, old.stream);
+	assert_true(old.stream != 0);
+	assert_int_equal(segment_writer_shm(writer)->stream, old.stream);
 	assert_int_equal(health_shm_word(&new, 0), 0);
 	assert_int_equal(health_shm_word(&new, 1), DOWN);
 	assert_int_equal(segment_writer_detail(writer, 1)->probes, 42);
