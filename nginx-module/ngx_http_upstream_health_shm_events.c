@@ -60,7 +60,11 @@ ngx_http_upstream_health_shm_events(
         return NGX_OK;
     }
 
-    last = ngx_min(head, segment->seen + NGX_HTTP_UPSTREAM_HEALTH_SHM_BATCH);
+    last = head;
+
+    if (head - segment->seen > NGX_HTTP_UPSTREAM_HEALTH_SHM_BATCH) {
+        last = segment->seen + NGX_HTTP_UPSTREAM_HEALTH_SHM_BATCH;
+    }
 
     tail = health_shm_event_tail(&segment->shm, head);
 
@@ -77,7 +81,10 @@ ngx_http_upstream_health_shm_events(
 
     hook = hmcf->hooks.elts;
 
-    for (n = segment->seen + 1; n <= last; n++) {
+    n = segment->seen;
+
+    while (n != last) {
+        n++;
 
         if (n < tail) {
             if (first < tail) {

@@ -19,9 +19,6 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_UNKNOWN  ((uint64_t) 3 << 62)
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_NAMES_LEN    1024
 
-/* hosts of one upstream that may share an address */
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SAME     256
-
 
 static ngx_int_t ngx_http_upstream_health_shm_link_pools(
     ngx_http_upstream_health_shm_segment_t *segment);
@@ -76,7 +73,7 @@ static ngx_int_t
 ngx_http_upstream_health_shm_link_pools(
     ngx_http_upstream_health_shm_segment_t *segment)
 {
-    uint32_t                                   p;
+    uint32_t                                   p, n;
     ngx_int_t                                  rc;
     ngx_uint_t                                 i, lo, hi;
     struct health_shm                         *shm;
@@ -135,8 +132,9 @@ ngx_http_upstream_health_shm_link_pools(
             segment->links[p] = link;
 
             hscf->npools++;
-            hscf->naddresses += ngx_min(shm->pools[p].host_count,
-                                        shm->host_count);
+            n = ngx_http_upstream_health_shm_get32(&shm->pools[p].host_count);
+
+            hscf->naddresses += ngx_min(n, shm->host_count - hscf->naddresses);
         }
     }
 
@@ -151,7 +149,7 @@ ngx_http_upstream_health_shm_add_addresses(
     size_t                                     len;
     u_char                                     buf[
                                         NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_LEN];
-    uint32_t                                   p, host, n, end;
+    uint32_t                                   p, host, n, end, left;
     ngx_uint_t                                 i;
     struct health_shm                         *shm;
     ngx_http_upstream_health_shm_link_t       *link;
@@ -178,6 +176,8 @@ ngx_http_upstream_health_shm_add_addresses(
         hscf->naddresses = 0;
     }
 
+    left = shm->host_count;
+
     for (p = 0; p < shm->pool_count; p++) {
 
         if (segment->links[p] == NULL) {
@@ -190,8 +190,16 @@ ngx_http_upstream_health_shm_add_addresses(
 
         /* the file may have changed since it was checked: check again */
 
-        host = ngx_min(shm->pools[p].first_host, shm->host_count);
-        n = ngx_min(shm->pools[p].host_count, shm->host_count - host);
+        host = ngx_http_upstream_health_shm_get32(&shm->pools[p].first_host);
+        host = ngx_min(host, shm->host_count);
+
+        n = ngx_http_upstream_health_shm_get32(&shm->pools[p].host_count);
+        n = ngx_min(n, shm->host_count - host);
+
+        /* no host is of two pools */
+
+        n = ngx_min(n, left);
+        left -= n;
 
         for (end = host + n; host < end; host++) {
 
@@ -265,26 +273,27 @@ ngx_http_upstream_health_shm_add_observe(
 }
 
 
-/* The peers of a list that cannot change: first the primary ones. */
+/* All peers of the lists that nginx does not change. */
 
 static ngx_int_t
 ngx_http_upstream_health_shm_add_members(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_pool_t *pool)
 {
-    ngx_uint_t                              n, room, address;
+    ngx_uint_t                              i, n;
     ngx_http_upstream_rr_peer_t            *peer;
-    ngx_http_upstream_rr_peers_t           *primary, *peers;
+    ngx_http_upstream_rr_peers_t           *peers;
+    ngx_http_upstream_health_shm_list_t    *list;
     ngx_http_upstream_health_shm_member_t  *members;
 
-    primary = hscf->upstream->peer.data;
+    peers = hscf->upstream->peer.data;
 
 #if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
 
-    if (primary->resolve || (primary->next && primary->next->resolve)) {
+    if (peers->resolve || (peers->next && peers->next->resolve)) {
 
         if (hscf->npools) {
-            hscf->config = primary->config;
-            hscf->config_seen = *primary->config;
+            hscf->config = peers->config;
+            hscf->config_seen = *peers->config;
         }
 
         return NGX_OK;
@@ -292,49 +301,34 @@ ngx_http_upstream_health_shm_add_members(
 
 #endif
 
-    room = 0;
+    for (i = 0; i < 2 && peers; i++, peers = peers->next) {
 
-    for (peers = primary; peers; peers = peers->next) {
-        room += peers->number;
-    }
-
-    members = ngx_palloc(pool, (room + 1)
-                               * sizeof(ngx_http_upstream_health_shm_member_t));
-    if (members == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = 0;
-
-    for (peers = primary; peers; peers = peers->next) {
-
-        for (peer = peers->peer; peer && n < room; peer = peer->next) {
-
-            address = ngx_http_upstream_health_shm_find_sockaddr(hscf,
-                                                peer->sockaddr, peer->socklen);
-
-            if (address != NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE) {
-                members[n].address = address;
-                members[n].peer = peer;
-                n++;
-            }
+        members = ngx_palloc(pool, (peers->number + 1)
+                             * sizeof(ngx_http_upstream_health_shm_member_t));
+        if (members == NULL) {
+            return NGX_ERROR;
         }
 
-        if (peers == primary) {
-            hscf->nprimary = n;
+        n = 0;
+
+        for (peer = peers->peer; peer && n < peers->number; peer = peer->next) {
+            members[n].peer = peer;
+            members[n].address = ngx_http_upstream_health_shm_find_sockaddr(
+                                          hscf, peer->sockaddr, peer->socklen);
+            n++;
         }
+
+        ngx_qsort(members, n, sizeof(ngx_http_upstream_health_shm_member_t),
+                  ngx_http_upstream_health_shm_cmp_members);
+
+        list = &hscf->lists[i];
+
+        list->peers = peers;
+        list->peer = peers->peer;
+        list->number = peers->number;
+        list->members = members;
+        list->nmembers = n;
     }
-
-    ngx_qsort(members, hscf->nprimary,
-              sizeof(ngx_http_upstream_health_shm_member_t),
-              ngx_http_upstream_health_shm_cmp_members);
-
-    ngx_qsort(members + hscf->nprimary, n - hscf->nprimary,
-              sizeof(ngx_http_upstream_health_shm_member_t),
-              ngx_http_upstream_health_shm_cmp_members);
-
-    hscf->members = members;
-    hscf->nmembers = n;
 
     return NGX_OK;
 }
@@ -538,7 +532,7 @@ ngx_http_upstream_health_shm_name_unknown(
     uint64_t                                 key, previous;
     uint32_t                                 hash;
     ngx_int_t                                rc;
-    ngx_uint_t                               n, more;
+    ngx_uint_t                               n, more, number;
     ngx_http_upstream_rr_peer_t             *peer;
     ngx_http_upstream_rr_peers_t            *peers;
     ngx_http_upstream_health_shm_segment_t  *segment;
@@ -553,6 +547,7 @@ ngx_http_upstream_health_shm_name_unknown(
     last = names + sizeof(names);
     n = 0;
     more = 0;
+    number = 0;
 
     ngx_crc32_init(hash);
 
@@ -563,6 +558,7 @@ ngx_http_upstream_health_shm_name_unknown(
         ngx_http_upstream_rr_peers_rlock(peers);
 
         for (peer = peers->peer; peer; peer = peer->next) {
+            number++;
 
             if (ngx_http_upstream_health_shm_find_sockaddr(hscf,
                                                 peer->sockaddr, peer->socklen)
@@ -587,7 +583,9 @@ ngx_http_upstream_health_shm_name_unknown(
     }
 
     if (n == 0) {
-        hscf->unnamed = 0;
+        /* a list that is yet to be resolved has time */
+
+        hscf->unnamed = (number == 0);
         return;
     }
 

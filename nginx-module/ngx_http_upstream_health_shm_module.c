@@ -7,6 +7,8 @@
  *   upstream_health_shm [FILE] [upstream=NAME] [stale=TIME] | off;
  *   context: http, upstream
  *
+ * Live failures go to "report.sock" in the folder of FILE, see report.c.
+ *
  * All upstreams are covered at postconfiguration, when balancers, keepalive
  * and their like have put their own handlers in place: ours wrap whatever is
  * there, in any order of directives.
@@ -368,7 +370,7 @@ ngx_http_upstream_health_shm_init(ngx_conf_t *cf)
                   ngx_http_upstream_health_shm_cmp_upstreams);
     }
 
-    return NGX_OK;
+    return ngx_http_upstream_health_shm_name_variables(cf, hmcf);
 }
 
 
@@ -526,9 +528,7 @@ ngx_http_upstream_health_shm_init_process(ngx_cycle_t *cycle)
     hmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                           ngx_http_upstream_health_shm_module);
 
-    if (hmcf) {
-        ngx_http_upstream_health_shm_start(hmcf, cycle);
-    }
+    ngx_http_upstream_health_shm_start(hmcf, cycle);
 
     return NGX_OK;
 }

@@ -64,6 +64,10 @@ typedef struct ngx_http_upstream_health_shm_srv_conf_s
 
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE    ((ngx_uint_t) -1)
 
+/* hosts of one upstream that may share an address */
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SAME  256
+
 
 /* a host of the segment by its address */
 
@@ -73,12 +77,23 @@ typedef struct {
 } ngx_http_upstream_health_shm_address_t;
 
 
-/* a peer that has such an address, by the first of the equal addresses */
+/* a peer, and the first of the equal addresses that are its own, if any */
 
 typedef struct {
     ngx_uint_t                                address;
     ngx_http_upstream_rr_peer_t              *peer;
 } ngx_http_upstream_health_shm_member_t;
+
+
+/* a list of peers as it was when its members were written down */
+
+typedef struct {
+    ngx_http_upstream_rr_peers_t             *peers;
+    ngx_http_upstream_rr_peer_t              *peer;
+    ngx_uint_t                                number;
+    ngx_http_upstream_health_shm_member_t    *members;  /* by address */
+    ngx_uint_t                                nmembers;
+} ngx_http_upstream_health_shm_list_t;
 
 
 /* covered upstreams of a pool of the segment */
@@ -101,10 +116,17 @@ typedef struct {
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_SAID  2048
 
 typedef struct {
+    uint64_t                                  started_us;
+
     uint64_t                                  stream;
     uint64_t                                  logged;
 
+    /* the newest file that any worker has mapped */
+
+    uint64_t                                  ticket;
+    uint64_t                                  device;
     uint64_t                                  inode;
+    uint64_t                                  created_at_us;
     uint64_t                                  heartbeat;
     ngx_msec_t                                moved;
 
@@ -131,6 +153,7 @@ typedef struct {
     const uint64_t                           *word;
     uint64_t                                  generation;
     uint64_t                                  seq;
+    uint64_t                                  ticket;     /* 0: none yet */
 
     struct health_shm                         shm;
     uint64_t                                  device;
@@ -141,6 +164,7 @@ typedef struct {
     uint64_t                                  heartbeat;
     ngx_msec_t                                moved;
 
+    uint64_t                                  stream;     /* of what is seen */
     uint64_t                                  seen;
     uint64_t                                  lost;
 
@@ -150,9 +174,11 @@ typedef struct {
 
     uint64_t                                  said;
     ngx_err_t                                 err;
-    const char                               *reason;
+    const char                               *reason;     /* of a refusal */
+    ngx_file_info_t                           refused;
 
     unsigned                                  mapped:1;
+    unsigned                                  all:1;      /* hosts to sync */
 } ngx_http_upstream_health_shm_segment_t;
 
 
@@ -163,6 +189,7 @@ typedef struct {
 
 
 typedef struct {
+    ngx_cycle_t                              *cycle;
     ngx_event_t                               event;
     ngx_array_t                               segments;  /* segment * */
     ngx_array_t                               upstreams; /* srv conf * */
@@ -180,14 +207,13 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
 
     ngx_http_upstream_health_shm_segment_t   *segment;
     ngx_http_upstream_srv_conf_t             *upstream;
+    ngx_str_t                                 variable;
     ngx_http_upstream_init_peer_pt            original_init_peer;
 
     ngx_http_upstream_health_shm_address_t   *addresses;
     ngx_uint_t                                naddresses;
     ngx_uint_t                                room;
-    ngx_http_upstream_health_shm_member_t    *members;
-    ngx_uint_t                                nmembers;
-    ngx_uint_t                                nprimary;
+    ngx_http_upstream_health_shm_list_t       lists[2]; /* primary, backup */
     uint32_t                                 *pools;
     ngx_uint_t                                npools;
 
@@ -223,6 +249,15 @@ typedef struct {
     ngx_event_save_peer_session_pt            original_save_session;
 #endif
 } ngx_http_upstream_health_shm_peer_data_t;
+
+
+/* A number that is checked must not be read again: the file is not ours. */
+
+static ngx_inline uint32_t
+ngx_http_upstream_health_shm_get32(const uint32_t *p)
+{
+    return *(const volatile uint32_t *) p;
+}
 
 
 /* peer.c */
@@ -262,7 +297,7 @@ void ngx_http_upstream_health_shm_name_unknown(
 void ngx_http_upstream_health_shm_refresh(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);
 void ngx_http_upstream_health_shm_sync(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t all);
+    ngx_http_upstream_health_shm_segment_t *segment);
 
 /* zone.c */
 
@@ -274,11 +309,11 @@ ngx_int_t ngx_http_upstream_health_shm_say(
 ngx_int_t ngx_http_upstream_health_shm_claim(
     ngx_http_upstream_health_shm_segment_t *segment, uint64_t last,
     uint64_t *first);
-uint64_t ngx_http_upstream_health_shm_logged(
+ngx_int_t ngx_http_upstream_health_shm_enter(
+    ngx_http_upstream_health_shm_segment_t *segment);
+ngx_uint_t ngx_http_upstream_health_shm_newest(
     ngx_http_upstream_health_shm_segment_t *segment);
 void ngx_http_upstream_health_shm_beat(
-    ngx_http_upstream_health_shm_segment_t *segment);
-void ngx_http_upstream_health_shm_last_beat(
     ngx_http_upstream_health_shm_segment_t *segment);
 
 /* events.c */
@@ -302,6 +337,8 @@ void ngx_http_upstream_health_shm_hang_up(void);
 /* variables.c */
 
 ngx_int_t ngx_http_upstream_health_shm_add_variables(ngx_conf_t *cf);
+ngx_int_t ngx_http_upstream_health_shm_name_variables(ngx_conf_t *cf,
+    ngx_http_upstream_health_shm_main_conf_t *hmcf);
 
 
 extern ngx_module_t  ngx_http_upstream_health_shm_module;

@@ -89,11 +89,14 @@ ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
 
     hp->data = pc->data;
     hp->original_get_peer = pc->get;
-    hp->original_free_peer = pc->free;
 
     pc->data = hp;
     pc->get = ngx_http_upstream_health_shm_get_peer;
-    pc->free = ngx_http_upstream_health_shm_free_peer;
+
+    if (pc->free) {
+        hp->original_free_peer = pc->free;
+        pc->free = ngx_http_upstream_health_shm_free_peer;
+    }
 
     if (pc->notify) {
         hp->original_notify = pc->notify;
@@ -219,7 +222,7 @@ ngx_http_upstream_health_shm_catch_up(
     segment = hscf->segment;
 
     if (health_load(segment->word) != segment->generation) {
-        ngx_http_upstream_health_shm_sync(segment, 0);
+        ngx_http_upstream_health_shm_sync(segment);
 
         ngx_post_event(segment->event, &ngx_posted_events);
     }

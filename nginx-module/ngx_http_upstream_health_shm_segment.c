@@ -33,13 +33,17 @@
 
 
 static void ngx_http_upstream_health_shm_handler(ngx_event_t *ev);
-static ngx_int_t ngx_http_upstream_health_shm_watch(
+static void ngx_http_upstream_health_shm_follow(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+static ngx_int_t ngx_http_upstream_health_shm_speak(
     ngx_http_upstream_health_shm_main_conf_t *hmcf,
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
 static ngx_int_t ngx_http_upstream_health_shm_replaced(
     ngx_http_upstream_health_shm_segment_t *segment);
 static void ngx_http_upstream_health_shm_remap(
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+static ngx_uint_t ngx_http_upstream_health_shm_refused(
+    ngx_http_upstream_health_shm_segment_t *segment);
 static void ngx_http_upstream_health_shm_release(
     ngx_http_upstream_health_shm_segment_t *segment);
 static void ngx_http_upstream_health_shm_judge(
@@ -133,7 +137,9 @@ ngx_http_upstream_health_shm_unmapped(
 {
     segment->word = &ngx_http_upstream_health_shm_no_word;
     segment->generation = ngx_http_upstream_health_shm_no_word;
+    segment->ticket = 0;
     segment->mapped = 0;
+    segment->all = 0;
 }
 
 
@@ -141,7 +147,9 @@ void
 ngx_http_upstream_health_shm_start(
     ngx_http_upstream_health_shm_main_conf_t *hmcf, ngx_cycle_t *cycle)
 {
-    ngx_event_t  *ev;
+    ngx_uint_t                                i;
+    ngx_event_t                              *ev;
+    ngx_http_upstream_health_shm_segment_t  **segment;
 
     /* without a master process the old cycle goes on beside the new one */
 
@@ -149,11 +157,13 @@ ngx_http_upstream_health_shm_start(
         ngx_http_upstream_health_shm_stop(ngx_http_upstream_health_shm_running);
     }
 
-    if (hmcf->segments.nelts == 0) {
+    if (hmcf == NULL || hmcf->segments.nelts == 0) {
         return;
     }
 
     ngx_http_upstream_health_shm_running = hmcf;
+
+    hmcf->cycle = cycle;
 
     ev = &hmcf->event;
 
@@ -162,7 +172,15 @@ ngx_http_upstream_health_shm_start(
     ev->log = cycle->log;
     ev->cancelable = 1;
 
-    ngx_http_upstream_health_shm_handler(ev);
+    segment = hmcf->segments.elts;
+
+    for (i = 0; i < hmcf->segments.nelts; i++) {
+        ngx_http_upstream_health_shm_follow(segment[i], cycle->log);
+    }
+
+    /* lines and hooks are for the event loop */
+
+    ngx_add_timer(ev, 1);
 }
 
 
@@ -209,12 +227,21 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
     ngx_msec_t                                delay;
     ngx_http_upstream_health_shm_segment_t  **segment;
 
+    /* without a master process a newer cycle may do without us */
+
+    if (hmcf->cycle != ngx_cycle) {
+        ngx_http_upstream_health_shm_stop(hmcf);
+        return;
+    }
+
     delay = NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK;
 
     segment = hmcf->segments.elts;
 
     for (i = 0; i < hmcf->segments.nelts; i++) {
-        if (ngx_http_upstream_health_shm_watch(hmcf, segment[i], ev->log)
+        ngx_http_upstream_health_shm_follow(segment[i], ev->log);
+
+        if (ngx_http_upstream_health_shm_speak(hmcf, segment[i], ev->log)
             == NGX_AGAIN)
         {
             delay = NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON;
@@ -229,14 +256,13 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
 }
 
 
-static ngx_int_t
-ngx_http_upstream_health_shm_watch(
-    ngx_http_upstream_health_shm_main_conf_t *hmcf,
+/* Brings mapping and peers up to date. */
+
+static void
+ngx_http_upstream_health_shm_follow(
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log)
 {
-    uint64_t                                   heartbeat;
-    ngx_uint_t                                 i;
-    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
+    uint64_t  heartbeat;
 
     if (segment->mapped) {
         heartbeat = health_shm_heartbeat(&segment->shm);
@@ -253,24 +279,55 @@ ngx_http_upstream_health_shm_watch(
         ngx_http_upstream_health_shm_remap(segment, log);
     }
 
-    if (health_load(segment->word) != segment->generation) {
-        ngx_http_upstream_health_shm_sync(segment, 0);
+    if (segment->mapped && segment->ticket == 0
+        && ngx_http_upstream_health_shm_enter(segment) == NGX_OK)
+    {
+        segment->all = 1;
     }
 
     ngx_http_upstream_health_shm_judge(segment);
+
+    if (segment->all || health_load(segment->word) != segment->generation) {
+        ngx_http_upstream_health_shm_sync(segment);
+    }
+}
+
+
+/* NGX_AGAIN: there is more to say, come back soon */
+
+static ngx_int_t
+ngx_http_upstream_health_shm_speak(
+    ngx_http_upstream_health_shm_main_conf_t *hmcf,
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log)
+{
+    ngx_uint_t                                 i;
+    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
+
+    if (segment->mapped) {
+        ngx_http_upstream_health_shm_hello(segment);
+    }
+
+    /* a worker that leaves may have another log than the instance by now */
+
+    if (ngx_exiting || ngx_terminate) {
+        return NGX_OK;
+    }
+
     ngx_http_upstream_health_shm_say_usable(segment, log);
 
     if (!segment->mapped) {
         return NGX_OK;
     }
 
-    ngx_http_upstream_health_shm_hello(segment);
-
     hscfp = segment->upstreams.elts;
 
     for (i = 0; i < segment->upstreams.nelts; i++) {
         ngx_http_upstream_health_shm_say_stale(hscfp[i], log);
         ngx_http_upstream_health_shm_name_unknown(hscfp[i], log);
+    }
+
+    if (segment->ticket == 0) {
+        return NGX_AGAIN;
     }
 
     return ngx_http_upstream_health_shm_events(hmcf, segment, log);
@@ -312,10 +369,12 @@ static void
 ngx_http_upstream_health_shm_remap(
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log)
 {
-    uint64_t            stream;
-    ngx_uint_t          again;
-    ngx_file_info_t     fi;
-    struct health_shm   shm;
+    ngx_file_info_t    fi;
+    struct health_shm  shm;
+
+    if (ngx_http_upstream_health_shm_refused(segment)) {
+        return;
+    }
 
     segment->reason = ngx_http_upstream_health_shm_map(&segment->path, &shm,
                                                        &fi, &segment->err);
@@ -324,11 +383,9 @@ ngx_http_upstream_health_shm_remap(
 
         /* what was mapped, if anything, is good until it is stale */
 
+        segment->refused = fi;
         return;
     }
-
-    stream = segment->shm.stream;
-    again = segment->mapped && stream == shm.stream;
 
     ngx_http_upstream_health_shm_release(segment);
 
@@ -353,14 +410,35 @@ ngx_http_upstream_health_shm_remap(
     segment->moved = ngx_current_msec;
     segment->hello = ngx_current_msec;
 
-    ngx_http_upstream_health_shm_last_beat(segment);
+    segment->all = 1;
+}
 
-    if (!again) {
-        segment->seen = ngx_http_upstream_health_shm_logged(segment);
-        segment->lost = 0;
+
+/*
+ * A file that was no segment is not read again before it has changed, which
+ * its times tell only if they are not of this moment.
+ */
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_refused(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    ngx_file_info_t  fi, *was;
+
+    was = &segment->refused;
+
+    if (segment->reason == NULL || segment->err
+        || ngx_file_info(segment->path.data, &fi) == NGX_FILE_ERROR)
+    {
+        return 0;
     }
 
-    ngx_http_upstream_health_shm_sync(segment, 1);
+    return fi.st_dev == was->st_dev
+           && ngx_file_uniq(&fi) == ngx_file_uniq(was)
+           && ngx_file_size(&fi) == ngx_file_size(was)
+           && fi.st_mtim.tv_sec == was->st_mtim.tv_sec
+           && fi.st_mtim.tv_nsec == was->st_mtim.tv_nsec
+           && ngx_time() - ngx_file_mtime(&fi) > 1;
 }
 
 
@@ -382,8 +460,7 @@ ngx_http_upstream_health_shm_release(
 
     for (i = 0; i < segment->upstreams.nelts; i++) {
         hscfp[i]->naddresses = 0;
-        hscfp[i]->nmembers = 0;
-        hscfp[i]->nprimary = 0;
+        ngx_memzero(hscfp[i]->lists, sizeof(hscfp[i]->lists));
         hscfp[i]->npools = 0;
         ngx_memzero(&hscfp[i]->any, sizeof(struct health_host));
         hscfp[i]->unnamed = 0;
@@ -408,10 +485,20 @@ ngx_http_upstream_health_shm_judge(
     ngx_http_upstream_health_shm_segment_t *segment)
 {
     ngx_uint_t                                 i, active;
-    ngx_msec_t                                 silent;
+    ngx_msec_t                                 moved, silent;
     ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
 
-    silent = ngx_current_msec - segment->moved;
+    moved = segment->moved;
+
+    /* shared peers have one state: let all workers see it by one clock */
+
+    if (ngx_http_upstream_health_shm_newest(segment)
+        && (ngx_msec_int_t) (segment->shared->moved - moved) > 0)
+    {
+        moved = segment->shared->moved;
+    }
+
+    silent = ngx_current_msec - moved;
 
     hscfp = segment->upstreams.elts;
 
@@ -420,7 +507,10 @@ ngx_http_upstream_health_shm_judge(
 
         if (hscfp[i]->active != active) {
             hscfp[i]->active = active;
-            ngx_http_upstream_health_shm_refresh(hscfp[i]);
+
+            if (!segment->all) {
+                ngx_http_upstream_health_shm_refresh(hscfp[i]);
+            }
         }
     }
 }
@@ -433,7 +523,7 @@ ngx_http_upstream_health_shm_say_usable(
     uint64_t   condition, previous;
     ngx_int_t  rc;
 
-    if (segment->mapped) {
+    if (segment->reason == NULL) {
         condition = NGX_HTTP_UPSTREAM_HEALTH_SHM_USABLE;
 
     } else if (segment->err) {
@@ -463,11 +553,13 @@ ngx_http_upstream_health_shm_say_usable(
         return;
     }
 
-    if (!segment->mapped) {
+    if (segment->reason) {
         ngx_log_error(NGX_LOG_ERR, log, segment->err,
-                      "upstream_health: segment \"%V\" %s%s, "
-                      "health is ignored", &segment->path,
-                      segment->err ? "" : "is not usable: ", segment->reason);
+                      "upstream_health: segment \"%V\" %s%s, %s",
+                      &segment->path,
+                      segment->err ? "" : "is not usable: ", segment->reason,
+                      segment->mapped ? "the one before it is in use"
+                                      : "health is ignored");
 
     } else if (previous) {
         ngx_log_error(NGX_LOG_NOTICE, log, 0,

@@ -16,24 +16,50 @@
  *     written under the zone's write lock.  Whoever comes last has looked
  *     last: a slow worker never puts an older state over a newer one.
  *
+ * A worker that has not mapped the newest file that any of them has leaves
+ * shared peers alone.
+ *
  * A list that `resolve` may change is walked as a whole: pointers to its
- * peers are not kept, since they are freed by other processes.
+ * peers are not kept, since they are freed by other processes.  So is one that
+ * some other module has changed since its members were written down.
  */
 
 
 #include "ngx_http_upstream_health_shm_module.h"
 
 
-static ngx_uint_t ngx_http_upstream_health_shm_is_down(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n);
-static void ngx_http_upstream_health_shm_set(
-    ngx_http_upstream_rr_peers_t *peers, ngx_http_upstream_rr_peer_t *peer,
-    ngx_uint_t down);
+/* peers that are looked at under one lock */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_AT_ONCE  256
+
+
+static void ngx_http_upstream_health_shm_refresh_list(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_rr_peers_t *peers,
+    ngx_http_upstream_health_shm_list_t *list);
+static ngx_uint_t ngx_http_upstream_health_shm_set_members(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_rr_peers_t *peers,
+    ngx_http_upstream_health_shm_list_t *list, ngx_uint_t n);
+static void ngx_http_upstream_health_shm_set_all(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_rr_peers_t *peers);
 static void ngx_http_upstream_health_shm_sync_host(
     ngx_http_upstream_health_shm_segment_t *segment, uint32_t host);
 static void ngx_http_upstream_health_shm_sync_members(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t address,
-    ngx_uint_t first, ngx_uint_t last, ngx_http_upstream_rr_peers_t *peers);
+    ngx_http_upstream_rr_peers_t *peers,
+    ngx_http_upstream_health_shm_list_t *list);
+static ngx_uint_t ngx_http_upstream_health_shm_may_write(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_rr_peers_t *peers);
+static ngx_uint_t ngx_http_upstream_health_shm_same(
+    ngx_http_upstream_health_shm_list_t *list,
+    ngx_http_upstream_rr_peers_t *peers);
+static void ngx_http_upstream_health_shm_set(
+    ngx_http_upstream_rr_peers_t *peers, ngx_http_upstream_rr_peer_t *peer,
+    ngx_uint_t down);
+static ngx_uint_t ngx_http_upstream_health_shm_is_down(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n);
 
 
 /* Brings all peers of an upstream in line, whatever was done before. */
@@ -42,8 +68,7 @@ void
 ngx_http_upstream_health_shm_refresh(
     ngx_http_upstream_health_shm_srv_conf_t *hscf)
 {
-    ngx_uint_t                     n, down;
-    ngx_http_upstream_rr_peer_t   *peer;
+    ngx_uint_t                     i;
     ngx_http_upstream_rr_peers_t  *peers;
 
     hscf->pending = 0;
@@ -54,31 +79,93 @@ ngx_http_upstream_health_shm_refresh(
 
     if (hscf->config) {
         hscf->config_seen = *(volatile ngx_uint_t *) hscf->config;
+        hscf->unnamed = 1;
         ngx_memory_barrier();
     }
 
 #endif
 
-    for (peers = hscf->upstream->peer.data; peers; peers = peers->next) {
+    for (i = 0, peers = hscf->upstream->peer.data;
+         peers;
+         i++, peers = peers->next)
+    {
+        ngx_http_upstream_health_shm_refresh_list(hscf, peers,
+                                           i < 2 ? &hscf->lists[i] : NULL);
+    }
+}
 
+
+/* A long list is let go of now and then, for those who wait to pick a peer. */
+
+static void
+ngx_http_upstream_health_shm_refresh_list(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_rr_peers_t *peers,
+    ngx_http_upstream_health_shm_list_t *list)
+{
+    ngx_uint_t  n;
+
+    n = 0;
+
+    do {
         ngx_http_upstream_rr_peers_wlock(peers);
 
-        for (peer = peers->peer; peer; peer = peer->next) {
-            down = 0;
+        if (!ngx_http_upstream_health_shm_may_write(hscf, peers)) {
+            n = NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE;
 
-            if (hscf->active && hscf->naddresses) {
-                n = ngx_http_upstream_health_shm_find_sockaddr(hscf,
-                                                peer->sockaddr, peer->socklen);
+        } else if (list && ngx_http_upstream_health_shm_same(list, peers)) {
+            n = ngx_http_upstream_health_shm_set_members(hscf, peers, list, n);
 
-                if (n != NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE) {
-                    down = ngx_http_upstream_health_shm_is_down(hscf, n);
-                }
-            }
-
-            ngx_http_upstream_health_shm_set(peers, peer, down);
+        } else {
+            ngx_http_upstream_health_shm_set_all(hscf, peers);
+            n = NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE;
         }
 
         ngx_http_upstream_rr_peers_unlock(peers);
+
+    } while (n != NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE);
+}
+
+
+/* where to go on */
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_set_members(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_rr_peers_t *peers,
+    ngx_http_upstream_health_shm_list_t *list, ngx_uint_t n)
+{
+    ngx_uint_t                              end;
+    ngx_http_upstream_health_shm_member_t  *member;
+
+    end = ngx_min(n + NGX_HTTP_UPSTREAM_HEALTH_SHM_AT_ONCE, list->nmembers);
+
+    for ( /* void */ ; n < end; n++) {
+        member = &list->members[n];
+
+        ngx_http_upstream_health_shm_set(peers, member->peer,
+                      ngx_http_upstream_health_shm_is_down(hscf,
+                                                           member->address));
+    }
+
+    return (n < list->nmembers) ? n : NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE;
+}
+
+
+static void
+ngx_http_upstream_health_shm_set_all(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_rr_peers_t *peers)
+{
+    ngx_uint_t                    address;
+    ngx_http_upstream_rr_peer_t  *peer;
+
+    for (peer = peers->peer; peer; peer = peer->next) {
+        address = ngx_http_upstream_health_shm_find_sockaddr(hscf,
+                                                peer->sockaddr, peer->socklen);
+
+        ngx_http_upstream_health_shm_set(peers, peer,
+                         ngx_http_upstream_health_shm_is_down(hscf, address));
     }
 }
 
@@ -87,16 +174,17 @@ ngx_http_upstream_health_shm_refresh(
 
 void
 ngx_http_upstream_health_shm_sync(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t all)
+    ngx_http_upstream_health_shm_segment_t *segment)
 {
     uint32_t                                   host;
     uint64_t                                   generation, head, i, n;
-    ngx_uint_t                                 u;
+    ngx_uint_t                                 u, all;
     struct health_shm                         *shm;
     struct health_event                        event;
     ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
 
     shm = &segment->shm;
+    all = segment->all;
 
     generation = health_shm_generation(shm);
     head = health_shm_event_head(shm);
@@ -143,6 +231,7 @@ ngx_http_upstream_health_shm_sync(
 
     segment->generation = generation;
     segment->seq = head;
+    segment->all = 0;
 }
 
 
@@ -154,12 +243,12 @@ ngx_http_upstream_health_shm_sync_host(
     u_char                                    key[
                                         NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_LEN];
     uint32_t                                  p;
-    ngx_uint_t                                address;
+    ngx_uint_t                                i, address;
     ngx_http_upstream_rr_peers_t             *peers;
     ngx_http_upstream_health_shm_link_t      *link;
     ngx_http_upstream_health_shm_srv_conf_t  *hscf;
 
-    p = segment->shm.hosts[host].pool;
+    p = ngx_http_upstream_health_shm_get32(&segment->shm.hosts[host].pool);
 
     if (p >= segment->shm.pool_count || segment->links[p] == NULL) {
         return;
@@ -187,32 +276,30 @@ ngx_http_upstream_health_shm_sync_host(
             continue;
         }
 
-        peers = hscf->upstream->peer.data;
-
-        ngx_http_upstream_health_shm_sync_members(hscf, address, 0,
-                                                  hscf->nprimary, peers);
-        if (peers->next) {
-            ngx_http_upstream_health_shm_sync_members(hscf, address,
-                                                      hscf->nprimary,
-                                                      hscf->nmembers,
-                                                      peers->next);
+        for (i = 0, peers = hscf->upstream->peer.data;
+             i < 2 && peers;
+             i++, peers = peers->next)
+        {
+            ngx_http_upstream_health_shm_sync_members(hscf, address, peers,
+                                                      &hscf->lists[i]);
         }
     }
 }
 
 
-/* members[first .. last - 1] are of the list `peers` */
-
 static void
 ngx_http_upstream_health_shm_sync_members(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t address,
-    ngx_uint_t first, ngx_uint_t last, ngx_http_upstream_rr_peers_t *peers)
+    ngx_http_upstream_rr_peers_t *peers,
+    ngx_http_upstream_health_shm_list_t *list)
 {
-    ngx_uint_t                              i, end, down;
+    ngx_uint_t                              i, first, last, down;
     ngx_http_upstream_health_shm_member_t  *members;
 
-    members = hscf->members;
-    end = last;
+    members = list->members;
+
+    first = 0;
+    last = list->nmembers;
 
     while (first < last) {
         i = (first + last) / 2;
@@ -225,19 +312,57 @@ ngx_http_upstream_health_shm_sync_members(
         }
     }
 
-    if (first == end || members[first].address != address) {
-        return;
-    }
+    last = list->nmembers;
 
     ngx_http_upstream_rr_peers_wlock(peers);
 
+    if (!ngx_http_upstream_health_shm_may_write(hscf, peers)) {
+        goto done;
+    }
+
+    if (!ngx_http_upstream_health_shm_same(list, peers)) {
+        ngx_http_upstream_health_shm_set_all(hscf, peers);
+        goto done;
+    }
+
     down = ngx_http_upstream_health_shm_is_down(hscf, address);
 
-    for (i = first; i < end && members[i].address == address; i++) {
+    for (i = first; i < last && members[i].address == address; i++) {
         ngx_http_upstream_health_shm_set(peers, members[i].peer, down);
     }
 
+done:
+
     ngx_http_upstream_rr_peers_unlock(peers);
+}
+
+
+/* the next two are under the lock of `peers`, too */
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_may_write(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_rr_peers_t *peers)
+{
+#if (NGX_HTTP_UPSTREAM_ZONE)
+
+    if (peers->shpool) {
+        return ngx_http_upstream_health_shm_newest(hscf->segment);
+    }
+
+#endif
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_same(ngx_http_upstream_health_shm_list_t *list,
+    ngx_http_upstream_rr_peers_t *peers)
+{
+    return list->peers == peers
+           && list->peer == peers->peer
+           && list->number == peers->number;
 }
 
 
@@ -277,11 +402,16 @@ static ngx_uint_t
 ngx_http_upstream_health_shm_is_down(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n)
 {
-    ngx_uint_t                               end;
+    ngx_uint_t                               first, end;
     ngx_http_upstream_health_shm_address_t  *addresses;
+
+    if (n == NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE || !hscf->active) {
+        return 0;
+    }
 
     addresses = hscf->addresses;
 
+    first = n;
     end = ngx_http_upstream_health_shm_find_end(hscf, n);
 
     for ( /* void */ ; n < end; n++) {
@@ -293,5 +423,7 @@ ngx_http_upstream_health_shm_is_down(
         }
     }
 
-    return 1;
+    /* among those that were not looked at may be a routable one */
+
+    return n - first < NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SAME;
 }

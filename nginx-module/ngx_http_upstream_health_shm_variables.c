@@ -9,7 +9,8 @@
  *
  * A variable's name has letters, digits and underscores only and nginx makes
  * it lower case, so NAME is compared without case, and any other character of
- * an upstream's name is written as an underscore.
+ * an upstream's name is written as an underscore.  Two names that become one
+ * by that are warned of.
  */
 
 
@@ -20,6 +21,8 @@ static ngx_int_t ngx_http_upstream_health_shm_up_variable(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_upstream_health_shm_seq_variable(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static int ngx_libc_cdecl ngx_http_upstream_health_shm_cmp_variables(
+    const void *one, const void *two);
 static ngx_http_upstream_health_shm_srv_conf_t *
     ngx_http_upstream_health_shm_by_variable(
     ngx_http_upstream_health_shm_main_conf_t *hmcf, u_char *name, size_t len);
@@ -120,13 +123,15 @@ ngx_http_upstream_health_shm_up_variable(ngx_http_request_t *r,
 }
 
 
-static ngx_http_upstream_health_shm_srv_conf_t *
-ngx_http_upstream_health_shm_by_variable(
-    ngx_http_upstream_health_shm_main_conf_t *hmcf, u_char *name, size_t len)
+/* Names as variables have them, in their order. */
+
+ngx_int_t
+ngx_http_upstream_health_shm_name_variables(ngx_conf_t *cf,
+    ngx_http_upstream_health_shm_main_conf_t *hmcf)
 {
     u_char                                     ch;
     size_t                                     n;
-    ngx_str_t                                 *host;
+    ngx_str_t                                 *host, *name;
     ngx_uint_t                                 i;
     ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
 
@@ -134,25 +139,85 @@ ngx_http_upstream_health_shm_by_variable(
 
     for (i = 0; i < hmcf->upstreams.nelts; i++) {
         host = &hscfp[i]->upstream->host;
+        name = &hscfp[i]->variable;
 
-        if (host->len != len) {
-            continue;
+        name->len = host->len;
+        name->data = ngx_pnalloc(cf->pool, host->len);
+        if (name->data == NULL) {
+            return NGX_ERROR;
         }
 
-        for (n = 0; n < len; n++) {
+        for (n = 0; n < host->len; n++) {
             ch = ngx_tolower(host->data[n]);
 
-            if ((ch < 'a' || ch > 'z') && (ch < '0' || ch > '9')) {
-                ch = '_';
-            }
+            name->data[n] = ((ch < 'a' || ch > 'z') && (ch < '0' || ch > '9'))
+                            ? '_' : ch;
+        }
+    }
 
-            if (ch != name[n]) {
-                break;
-            }
+    ngx_qsort(hscfp, hmcf->upstreams.nelts,
+              sizeof(ngx_http_upstream_health_shm_srv_conf_t *),
+              ngx_http_upstream_health_shm_cmp_variables);
+
+    for (i = 1; i < hmcf->upstreams.nelts; i++) {
+
+        if (ngx_http_upstream_health_shm_cmp_variables(&hscfp[i - 1],
+                                                       &hscfp[i])
+            == 0)
+        {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "upstreams \"%V\" and \"%V\" share the variable "
+                          "$" NGX_HTTP_UPSTREAM_HEALTH_SHM_UP_PREFIX "%V, "
+                          "which is that of one of them",
+                          &hscfp[i - 1]->upstream->host,
+                          &hscfp[i]->upstream->host, &hscfp[i]->variable);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_upstream_health_shm_cmp_variables(const void *one, const void *two)
+{
+    ngx_str_t  *first, *second;
+
+    first = &(*(ngx_http_upstream_health_shm_srv_conf_t **) one)->variable;
+    second = &(*(ngx_http_upstream_health_shm_srv_conf_t **) two)->variable;
+
+    return (int) ngx_memn2cmp(first->data, second->data,
+                              first->len, second->len);
+}
+
+
+static ngx_http_upstream_health_shm_srv_conf_t *
+ngx_http_upstream_health_shm_by_variable(
+    ngx_http_upstream_health_shm_main_conf_t *hmcf, u_char *name, size_t len)
+{
+    ngx_int_t                                  rc;
+    ngx_uint_t                                 i, lo, hi;
+    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
+
+    hscfp = hmcf->upstreams.elts;
+
+    lo = 0;
+    hi = hmcf->upstreams.nelts;
+
+    while (lo < hi) {
+        i = (lo + hi) / 2;
+
+        rc = ngx_memn2cmp(hscfp[i]->variable.data, name,
+                          hscfp[i]->variable.len, len);
+        if (rc == 0) {
+            return hscfp[i];
         }
 
-        if (n == len) {
-            return hscfp[i];
+        if (rc < 0) {
+            lo = i + 1;
+
+        } else {
+            hi = i;
         }
     }
 

@@ -4,6 +4,11 @@
  * kept by nginx across reloads because name, size and tag stay the same.  It
  * is what makes one line out of many workers that see the same thing.
  *
+ * It also knows the newest file that any worker has mapped.  A worker that
+ * cannot follow at once, for want of a descriptor or because it was stopped,
+ * still sees the one before: it must neither undo in shared peers what the
+ * others did, nor take the log back to where it is itself.
+ *
  * It is guarded by the mutex of the zone's slab pool, which the master
  * releases should a worker die with it.  A worker tries it for a moment and
  * goes on without: whatever it wanted to say is said at its next turn.
@@ -20,6 +25,7 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_ZONE_SIZE  (128 * 1024)
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_TRIES      64
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES     8
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_MIX        0x9e3779b97f4a7c15
 
 
 static ngx_int_t ngx_http_upstream_health_shm_init_zone(
@@ -70,6 +76,7 @@ ngx_http_upstream_health_shm_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     ngx_http_upstream_health_shm_segment_t  *segment = shm_zone->data;
 
     ngx_err_t          err;
+    ngx_time_t        *tp;
     ngx_slab_pool_t   *shpool;
     ngx_file_info_t    fi;
     struct health_shm  shm;
@@ -92,6 +99,10 @@ ngx_http_upstream_health_shm_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     shpool->data = segment->shared;
+
+    tp = ngx_timeofday();
+    segment->shared->started_us = (uint64_t) tp->sec * 1000000
+                                  + (uint64_t) tp->msec * 1000;
 
     /* what happened before this instance started is not its news */
 
@@ -145,7 +156,10 @@ ngx_http_upstream_health_shm_say(
 
     said = segment->shared->said;
 
-    n = key % NGX_HTTP_UPSTREAM_HEALTH_SHM_SAID;
+    /* keys are alike in their low bits */
+
+    n = (key * NGX_HTTP_UPSTREAM_HEALTH_SHM_MIX >> 32)
+        % NGX_HTTP_UPSTREAM_HEALTH_SHM_SAID;
     slot = &said[n];
 
     for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; i++) {
@@ -190,9 +204,12 @@ ngx_http_upstream_health_shm_claim(
 
     shared = segment->shared;
 
-    if (shared->stream != segment->shm.stream) {
-        shared->stream = segment->shm.stream;
-        shared->logged = 0;
+    if (segment->ticket != shared->ticket) {
+        ngx_shmtx_unlock(&segment->shpool->mutex);
+
+        *first = last + 1;
+
+        return NGX_OK;
     }
 
     /* numbers only ever grow, unless the file was tampered with */
@@ -215,19 +232,98 @@ ngx_http_upstream_health_shm_claim(
 }
 
 
-/* where a worker that has just mapped the segment begins */
+/*
+ * What this worker has mapped is the newest file, or is not and NGX_AGAIN.  A
+ * heart that is still has been so since others saw it move.
+ */
 
-uint64_t
-ngx_http_upstream_health_shm_logged(
+ngx_int_t
+ngx_http_upstream_health_shm_enter(
     ngx_http_upstream_health_shm_segment_t *segment)
 {
-    ngx_http_upstream_health_shm_shared_t  *shared = segment->shared;
+    uint64_t                                created_at_us;
+    ngx_file_info_t                         fi;
+    ngx_http_upstream_health_shm_shared_t  *shared;
 
-    return (shared->stream == segment->shm.stream) ? shared->logged : 0;
+    if (ngx_http_upstream_health_shm_lock(segment->shpool) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    shared = segment->shared;
+    created_at_us = segment->shm.header->created_at_us;
+
+    if (shared->ticket == 0
+        || shared->device != segment->device
+        || shared->inode != segment->inode
+        || shared->created_at_us != created_at_us)
+    {
+        /* under the lock, lest it comes after a newer one */
+
+        if (ngx_file_info(segment->path.data, &fi) != NGX_FILE_ERROR
+            && ((uint64_t) fi.st_dev != segment->device
+                || (uint64_t) ngx_file_uniq(&fi) != segment->inode))
+        {
+            ngx_shmtx_unlock(&segment->shpool->mutex);
+            return NGX_AGAIN;
+        }
+
+        shared->ticket++;
+        shared->device = segment->device;
+        shared->inode = segment->inode;
+        shared->created_at_us = created_at_us;
+        shared->heartbeat = segment->heartbeat;
+        shared->moved = segment->moved;
+    }
+
+    segment->ticket = shared->ticket;
+
+    if (shared->heartbeat == segment->heartbeat
+        && (ngx_msec_int_t) (ngx_current_msec - shared->moved) >= 0)
+    {
+        segment->moved = shared->moved;
+
+    } else {
+        shared->heartbeat = segment->heartbeat;
+        shared->moved = segment->moved;
+    }
+
+    if (shared->stream != segment->shm.stream) {
+
+        /* a file that was there before us but could not be read is no news */
+
+        shared->logged = (shared->stream == 0
+                          && created_at_us < shared->started_us)
+                         ? health_shm_event_head(&segment->shm) : 0;
+        shared->stream = segment->shm.stream;
+    }
+
+    if (segment->stream != shared->stream) {
+        segment->stream = shared->stream;
+        segment->seen = shared->logged;
+        segment->lost = 0;
+    }
+
+    ngx_shmtx_unlock(&segment->shpool->mutex);
+
+    return NGX_OK;
 }
 
 
-/* the heartbeat moved: workers that start later should know since when */
+/* one word is read, without the lock */
+
+ngx_uint_t
+ngx_http_upstream_health_shm_newest(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    return segment->ticket
+           && segment->ticket == health_load(&segment->shared->ticket);
+}
+
+
+/*
+ * The heartbeat moved, as this worker sees it; or others saw that already.
+ * They agree on since when it is still, whoever looked last.
+ */
 
 void
 ngx_http_upstream_health_shm_beat(
@@ -239,34 +335,12 @@ ngx_http_upstream_health_shm_beat(
         return;
     }
 
-    shared->inode = segment->inode;
-    shared->heartbeat = segment->heartbeat;
-    shared->moved = segment->moved;
-
-    ngx_shmtx_unlock(&segment->shpool->mutex);
-}
-
-
-void
-ngx_http_upstream_health_shm_last_beat(
-    ngx_http_upstream_health_shm_segment_t *segment)
-{
-    ngx_http_upstream_health_shm_shared_t  *shared = segment->shared;
-
-    if (ngx_http_upstream_health_shm_lock(segment->shpool) != NGX_OK) {
-        return;
-    }
-
-    if (shared->inode == segment->inode
-        && shared->heartbeat == segment->heartbeat
-        && (ngx_msec_int_t) (ngx_current_msec - shared->moved) >= 0)
-    {
-        segment->moved = shared->moved;
-
-    } else {
-        shared->inode = segment->inode;
+    if (segment->ticket == shared->ticket) {
         shared->heartbeat = segment->heartbeat;
-        shared->moved = segment->moved;
+
+        if ((ngx_msec_int_t) (segment->moved - shared->moved) > 0) {
+            shared->moved = segment->moved;
+        }
     }
 
     ngx_shmtx_unlock(&segment->shpool->mutex);

@@ -73,7 +73,8 @@ def main():
                 ours = per_request(f"upstream web {{ {servers} "
                                    f"upstream_health_shm {path}; }}", OURS)
             stock = per_request(f"upstream web {{ {servers} }}", STOCK)
-            print(f"nginx_pick_{size}_{observe.split()[0]} {ours:.0f} {stock:.0f} "
+            print(f"nginx_pick_{size}_{observe.split()[0]} "
+                  f"{ours:.0f} {stock:.0f} "
                   f"{ours / stock:.3f} added {ours - stock:.0f}", flush=True)
 
 

@@ -6,8 +6,8 @@
 
 The error log is part of every test: when nginx is stopped, any [alert],
 [emerg], [crit], signal or sanitizer line in it fails the test, unless the test
-has named it with `expect`.  Nothing here sleeps for a fixed time: `wait_for`
-polls a condition and says what it waited for when it gives up.
+has named it with `expect`.  `wait_for` polls a condition and says what it
+waited for when it gives up; `settle` alone sleeps for a fixed time.
 """
 
 import http.client
@@ -39,6 +39,12 @@ def wait_for(condition, what, timeout=10.0):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s in vain for {what}")
         time.sleep(0.01)
+
+
+def settle():
+    """Every worker's timer runs once a second: a second line would show now.
+    For what must not happen; what must has something to wait for."""
+    time.sleep(1.05)
 
 
 _ports = iter(())

@@ -55,6 +55,22 @@ def test_accepted(folder, http):
     assert status == 0, output
 
 
+@pytest.mark.parametrize("http, says", [
+    ("upstream_health_shm; upstream a.b { %s } upstream A_b { %s }"
+     % (SERVER, SERVER),
+     'share the variable $upstream_health_up_a_b, which is that of one'),
+    ("upstream web { %s upstream_health_shm /%s/health.shm; }"
+     % (SERVER, "x" * 100),
+     'the path of "report.sock" beside segment'),
+])
+def test_warned_of(folder, http, says):
+    status, output = Nginx(folder, http + " server { listen 127.0.0.1:@PORT@; }"
+                           ).test()
+    assert status == 0, output
+    assert len([line for line in output.splitlines()
+                if "[warn]" in line and says in line]) == 1, output
+
+
 def test_levels(folder):
     """http covers all, upstream overrides, off excludes, upstream= renames."""
     with Backends(2) as backends, \

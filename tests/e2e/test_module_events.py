@@ -3,18 +3,14 @@
 and the variables."""
 
 import os
+import socket
 import time
 
 from backends import Backends
-from nginx import BUILD, Client, Crowd, Nginx, wait_for
+from nginx import BUILD, Client, Crowd, Log, Nginx, settle, wait_for
 from segment import Segment
 
 HOOK = os.path.join(BUILD, "tests", "e2e", "ngx_http_health_log_module.so")
-
-
-def settle():
-    """Time for every worker's timer to have run: a second line would show."""
-    time.sleep(1.3)
 
 
 def upstream(backends, folder, name="web"):
@@ -69,7 +65,7 @@ def test_once_with_many_workers_traffic_or_not(folder):
                         if traffic:
                             crowd.get(8)
                 nginx.log.wait(rf"seq={last}\b")
-                settle()
+            settle()
             numbers = [int(line.split("seq=")[1])
                        for line in nginx.health_lines()]
             assert sorted(numbers) == list(range(1, 41))
@@ -115,7 +111,6 @@ def test_more_events_than_a_turn_and_than_the_ring(folder):
         with Nginx(folder, upstream(backends, folder)) as nginx:
             segment.tell("flip 1000 primary/a")
             nginx.log.wait(r"seq=1000\b")
-            settle()
             lines = nginx.health_lines()
             assert len(lines) == len(set(lines)) == 1000
 
@@ -127,6 +122,26 @@ def test_more_events_than_a_turn_and_than_the_ring(folder):
             lost = sum(int(line.split()[1])
                        for line in nginx.health_lines("are lost"))
             assert lost > 0 and len(lines) + lost == 7000
+
+
+def test_a_worker_that_leaves_has_no_say(folder):
+    """After a reload the lines go where the new configuration wants them."""
+    with Backends(1) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({"primary": backends})
+        backends[0].delay = 5
+        with Nginx(folder, upstream(backends, folder)) as nginx:
+            with socket.create_connection(("127.0.0.1", nginx.port)) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                wait_for(lambda: backends[0].requests, "the request")
+                nginx.main = f"error_log {folder}/second.log notice;"
+                nginx.level = "emerg"
+                nginx.reload()
+                for state in ("down", "up") * 10:
+                    last = segment.set("primary/a", state)
+                    time.sleep(0.05)
+                Log(folder / "second.log").wait(rf"seq={last}\b")
+                lines = Log(folder / "second.log").lines("host_")
+                assert len(lines) == 20
 
 
 def test_text_cannot_forge_a_line(folder):

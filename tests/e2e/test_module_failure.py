@@ -5,22 +5,17 @@ no crash, and one line that says so."""
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
-import time
 
 import pytest
 
 from backends import Backends
-from nginx import Crowd, Nginx, wait_for
+from nginx import Crowd, Nginx, settle, wait_for
 from segment import Segment
 
 HEADER_SIZE = 4096
-
-
-def settle():
-    """Time for every worker's timer to have run: a second line would show."""
-    time.sleep(1.3)
 
 
 def upstream(backends, folder, parameters="", more="", name="web"):
@@ -307,6 +302,95 @@ def test_another_topology(folder):
             assert len(nginx.health_lines("does not know")) == 2
 
 
+class Starved:
+    """A worker with no file descriptor left."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+
+    def __enter__(self):
+        used = max(int(fd) for fd in os.listdir(f"/proc/{self.pid}/fd"))
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE,
+                         (used + 1, self.limits[1]))
+
+    def __exit__(self, *_):
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, self.limits)
+
+
+def test_a_worker_that_cannot_follow_harms_no_other(folder):
+    """It stays on the file before, in which the heart is still: what it
+    believes must not reach the peers that all share, nor the log."""
+    with Backends(2) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({"primary": backends})
+        with Nginx(folder, upstream(backends, folder, "stale=1s",
+                                    "zone web 64k;"),
+                   main="user root;") as nginx:  # as we are: prlimit
+            segment.set("primary/a", "down")
+            nginx.log.wait("host_down.*seq=1")
+            pid = nginx.worker_pids()[0]
+            with Starved(pid):
+                segment.pools({"primary": backends,
+                               "spare": ["127.0.0.1:9"]})
+                segment.set("primary/b", "down")
+                last = segment.set("primary/b", "up")
+                nginx.log.wait(f"seq={last}")
+                nginx.log.wait(f"{pid}#.*cannot be opened, the one before "
+                               "it is in use .24: ")
+                nginx.log.wait(f"{pid}#.*is stale")
+                settle()
+            with Crowd(nginx, 8) as crowd:
+                backends.reset()
+                assert crowd.get(40) == {200: 40}
+                assert backends.counts() == [0, 40]
+            numbers = [int(line.split("seq=")[1])
+                       for line in nginx.health_lines("seq=")]
+            assert sorted(numbers) == list(range(1, last + 1))
+
+
+def test_a_segment_that_was_there_but_out_of_sight(folder):
+    """What happened in it before nginx started is no news."""
+    path, away = folder / "health.shm", folder / "away.shm"
+    with Backends(2) as backends, Segment(path) as segment:
+        segment.pools({"primary": backends})
+        for state in ("down", "up", "down"):
+            segment.set("primary/a", state)
+        path.rename(away)
+        with Nginx(folder, upstream(backends, folder)) as nginx:
+            nginx.log.wait("cannot be opened")
+            away.rename(path)
+            nginx.log.wait("is in use")
+            segment.set("primary/b", "down")
+            nginx.log.wait("seq=4")
+            settle()
+            assert len(nginx.health_lines("host_")) == 1
+
+
+def test_damaged_and_mended_in_place(folder):
+    path = folder / "health.shm"
+    with Backends(2) as backends:
+        data = sound_segment(folder, backends)
+        path.write_bytes(bytes(len(data)))
+        os.utime(path, (1, 1))
+        with Nginx(folder, upstream(backends, folder)) as nginx:
+            nginx.log.wait("is not usable")
+            path.write_bytes(data)
+            nginx.log.wait("is in use")
+
+
+def test_an_endless_number_of_events(folder):
+    with Backends(1) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({"primary": backends})
+        with Nginx(folder, upstream(backends, folder)) as nginx, \
+                Crowd(nginx) as crowd:
+            for head in (2**64 - 1, 2**64 - 30, 2**63, 5):
+                with open(folder / "health.shm", "r+b", buffering=0) as file:
+                    file.seek(320)
+                    file.write(head.to_bytes(8, "little"))
+                settle()
+                assert crowd.get(16) == {200: 16}
+
+
 def test_removed_and_created_anew(folder):
     """The file goes, another one comes with numbers of its own."""
     with Backends(2) as backends:
@@ -400,6 +484,46 @@ def test_without_a_master_process(folder):
             last = segment.set("primary/b", "up")
             nginx.log.wait(f"seq={last}")
             assert nginx.process.poll() is None
+
+
+@pytest.mark.parametrize("gone", ["http {", "load_module"])
+def test_without_a_master_process_and_then_without_us(folder, gone):
+    with Segment(folder / "health.shm") as segment:
+        segment.pools({"primary": ["127.0.0.1:9"]})
+        nginx = Nginx(folder, f"""upstream_health_shm {folder}/health.shm;
+            upstream web {{ server 127.0.0.1:9; }}""", master=False,
+            listen="", workers=1)
+        with nginx:
+            configuration = nginx.configuration()
+            if gone == "http {":
+                configuration = configuration[:configuration.index(gone)]
+            else:
+                configuration = re.sub("load_module.*|upstream_health_shm.*",
+                                       "", configuration)
+            (folder / "nginx.conf").write_text(configuration)
+            nginx.process.send_signal(signal.SIGHUP)
+            nginx.log.wait("reconfiguring")
+            segment.set("primary/h0", "down")
+            settle()
+            assert nginx.process.poll() is None
+
+
+def test_many_upstreams_are_warned_of_once(folder):
+    with Segment(folder / "health.shm") as segment:
+        names = [f"web{number:02}" for number in range(60)]
+        for name in names:
+            segment.tell(f"pool {name} {name}")
+            segment.tell("host a 127.0.0.1:9")
+        segment.tell("activate")
+        with Nginx(folder, f"upstream_health_shm {folder}/health.shm;"
+                   + "".join(f"""upstream {name} {{
+                        server 127.0.0.1:9; server 127.0.0.2:9;
+                   }}""" for name in names)
+                   + "server { listen 127.0.0.1:@PORT@; }") as nginx:
+            nginx.log.wait("does not know", 60)
+            nginx.reload()
+            settle()
+            assert len(nginx.health_lines("does not know")) == 60
 
 
 def test_upstreams_that_nobody_checks_go_unmentioned(folder):

@@ -195,6 +195,19 @@ def test_an_address_in_two_pools_is_up_if_any_host_is(folder):
             assert all(backends.counts())
 
 
+def test_an_address_of_very_many_hosts(folder):
+    """More than are looked at: it is not taken out on a part of them."""
+    with Backends(2) as backends, Segment(folder / "health.shm") as segment:
+        a, b = backends
+        segment.pools({"primary": [a.address] * 300, "other": [b]})
+        for number in range(299):
+            segment.set(f"primary/h{number}", "down")
+        with Nginx(folder, upstream(backends, folder)) as nginx, \
+                Crowd(nginx) as crowd:
+            assert crowd.get(20) == {200: 20}
+            assert a.requests > 0
+
+
 def test_a_server_listed_twice_goes_as_one(folder):
     with Backends(2) as backends, Segment(folder / "health.shm") as segment:
         segment.pools({"primary": backends})
