@@ -11,6 +11,9 @@
 #include "config_keys.h"
 #include "config_value.h"
 #include "server_line.h"
+#include "util.h"
+
+#include <errno.h>
 
 struct config *config_ref(struct config *config)
 {
@@ -63,6 +66,33 @@ bool config_settings_equal(const struct settings *a, const struct settings *b)
 bool config_requests_equal(const struct settings *a, const struct settings *b)
 {
 	return settings_equal(a, b, true);
+}
+
+/* Of the text that it would be written as: equal values have one spelling. */
+int config_request_hash(const struct settings *settings, uint64_t *ret)
+{
+	const struct config_values values = { .settings = *settings };
+	CLEANUP(free_pointer) char *text = NULL;
+	uint64_t hash = UINT64_C(14695981039346656037);
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	if (!stream)
+		return -ENOMEM;
+	for (size_t i = 0; i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if (key->stored && key->request &&
+		    config_key_applies(key, settings->check))
+			config_value_print(key, &values, stream);
+	}
+	if (fclose(stream) != 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < size; i++) /* FNV-1a */
+		hash = (hash ^ (unsigned char) text[i]) *
+		       UINT64_C(1099511628211);
+	*ret = hash;
+	return 0;
 }
 
 const char *config_check_name(enum check_kind kind)

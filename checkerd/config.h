@@ -96,6 +96,8 @@ struct settings {
 	uint16_t rise;
 	uint16_t fall;
 
+	uint64_t request_hash; /* equal where config_requests_equal() is */
+
 	/* live traffic */
 	enum observe observe;
 	enum on_error on_error; /* of CHECK_NONE it is not to probe */
@@ -148,6 +150,9 @@ bool config_settings_equal(const struct settings *a, const struct settings *b);
 /* Whether the same goes over the wire, at the same patience: then one probe
  * does for both, and each judges the answer and keeps time by its own. */
 bool config_requests_equal(const struct settings *a, const struct settings *b);
+
+/* For settings.request_hash.  Returns 0 or -ENOMEM. */
+int config_request_hash(const struct settings *settings, uint64_t *ret);
 
 const char *config_check_name(enum check_kind kind);
 bool config_check_uses_tls(enum check_kind kind);

@@ -155,7 +155,7 @@ static int derive_settings(struct config_builder *builder,
 		                  "no status passes, allowed: at least one "
 		                  "that fail_status leaves");
 	*ret = settings;
-	return 0;
+	return config_request_hash(settings, &settings->request_hash);
 }
 
 static int lay_foundation(struct config_builder *builder,

@@ -52,9 +52,7 @@ static int on_done(sd_event_source *source, int fd, uint32_t revents,
 	loader->config = NULL;
 	loader->loaded(loader->owner, config, &loader->errors);
 	config_errors_clear(&loader->errors);
-	if (loader->again)
-		config_loader_start(loader);
-	return 0;
+	return loader->again ? config_loader_start(loader) : 0;
 }
 
 int config_loader_new(struct config_loader **ret, sd_event *event,
@@ -85,8 +83,13 @@ void config_loader_free(struct config_loader *loader)
 {
 	if (!loader)
 		return;
-	if (loader->running)
-		pthread_join(loader->thread, NULL);
+	/* It may wait for DNS for long: it ends with the process, and what it
+	 * works on stays until then. */
+	if (loader->running) {
+		pthread_detach(loader->thread);
+		sd_event_source_disable_unref(loader->source);
+		return;
+	}
 	config_unref(loader->config);
 	config_errors_clear(&loader->errors);
 	sd_event_source_unref(loader->source);

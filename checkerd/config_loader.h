@@ -22,7 +22,7 @@ typedef void (*config_loaded_fn)(void *owner, struct config *config,
 int config_loader_new(struct config_loader **ret, sd_event *event,
                       const char *path, config_loaded_fn loaded, void *owner);
 
-/* Waits for a load under way. */
+/* A load under way is left to itself: only for the end of the process. */
 void config_loader_free(struct config_loader *loader); /* accepts NULL */
 
 /* Starts a load; one asked for during another follows it.  Returns 0 or a

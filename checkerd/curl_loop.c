@@ -478,6 +478,10 @@ static int sources_init(struct curl_loop *loop, sd_event *event)
 	r = sd_event_add_defer(event, &loop->defer, on_defer, loop);
 	if (r < 0)
 		return r;
+	/* no checks at all is worse than none of this process */
+	sd_event_source_set_exit_on_failure(loop->io, true);
+	sd_event_source_set_exit_on_failure(loop->timer, true);
+	sd_event_source_set_exit_on_failure(loop->defer, true);
 	return sd_event_source_set_enabled(loop->defer, SD_EVENT_OFF);
 }
 

@@ -22,7 +22,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
@@ -35,6 +34,7 @@
 struct daemon {
 	const char *path;
 	char *segment; /* as at the start: a reload cannot move it */
+	uint32_t segment_mode;
 	sd_event *event;
 	sd_event_source *beat;
 	struct segment_writer *writer;
@@ -120,6 +120,10 @@ static void on_loaded(void *owner, struct config *config,
 	if (config && strcmp(config->segment, daemon->segment) != 0)
 		log_warning("%s: segment = %s takes effect at the next start",
 		            daemon->path, config->segment);
+	if (config && config->segment_mode != daemon->segment_mode)
+		log_warning("%s: segment_mode = %04o takes effect at the next "
+		            "start",
+		            daemon->path, (unsigned) config->segment_mode);
 	if (config) {
 		r = rounds_install(daemon->rounds, config);
 		if (r < 0)
@@ -166,18 +170,6 @@ static void listen_to_nginx(struct daemon *daemon, const struct config *config)
 
 /* --- life ---------------------------------------------------------------------- */
 
-/* Each probe in flight is a descriptor; the default soft limit is made for
- * select(), which nothing here uses. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 static int open_segment(struct daemon *daemon, const struct config *config)
 {
 	pid_t holder;
@@ -221,6 +213,8 @@ static int open_loop(struct daemon *daemon)
 	if (r >= 0)
 		r = sd_event_source_set_enabled(daemon->beat, SD_EVENT_ON);
 	if (r >= 0)
+		r = sd_event_source_set_exit_on_failure(daemon->beat, true);
+	if (r >= 0)
 		r = sd_event_set_watchdog(daemon->event, true);
 	if (r < 0)
 		log_error("cannot set up the event loop: %s", strerror(-r));
@@ -238,6 +232,7 @@ static int start(struct daemon *daemon, struct config *config)
 	int r;
 
 	daemon->segment = strdup(config->segment);
+	daemon->segment_mode = config->segment_mode;
 	if (!daemon->segment)
 		return -ENOMEM;
 	r = open_segment(daemon, config);
@@ -284,7 +279,6 @@ int daemon_run(const char *path)
 	int r;
 
 	log_open();
-	raise_descriptor_limit();
 	r = config_load(path, &config_system, &errors, &config);
 	say_errors(&errors);
 	config_errors_clear(&errors);

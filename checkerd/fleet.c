@@ -22,7 +22,7 @@ static bool host_fit(const struct host *host)
 /* What one host contributes to its pool's counts, times `sign`. */
 static void count(struct pool *pool, const struct host *host, int sign)
 {
-	bool eligible = host->admin == HEALTH_AUTO;
+	bool eligible = host->admin == HEALTH_AUTO && !host_checking(host);
 
 	pool->eligible += (uint32_t) (eligible * sign);
 	pool->fit += (uint32_t) (host_fit(host) * sign);
@@ -32,11 +32,9 @@ static void count(struct pool *pool, const struct host *host, int sign)
 
 static bool update_panic(struct pool *pool)
 {
-	bool before = pool->panic;
-
 	pool->panic = (uint64_t) pool->fit * 100 <
 	              (uint64_t) pool->eligible * pool->config->panic_percent;
-	return pool->panic != before;
+	return pool->panic != pool->panic_told;
 }
 
 static struct verdict initial_verdict(const struct host_config *config)
@@ -58,6 +56,11 @@ struct aim {
 	struct host *host;
 };
 
+static uint64_t request_hash(const struct aim *aim)
+{
+	return aim->host->config->settings->request_hash;
+}
+
 static int compare_aims(const void *a, const void *b)
 {
 	const struct aim *one = a, *other = b;
@@ -69,6 +72,8 @@ static int compare_aims(const void *a, const void *b)
 	               one->address.length);
 	if (order != 0)
 		return order;
+	if (request_hash(one) != request_hash(other))
+		return request_hash(one) < request_hash(other) ? -1 : 1;
 	return one->host->index < other->host->index ? -1 : 1;
 }
 
@@ -82,20 +87,10 @@ static bool may_share(const struct host *a, const struct host *b)
 	       (one == other || config_requests_equal(one, other));
 }
 
-/* The host joins the target that asks the same, among those from `first` on:
- * they have its address. */
-static void find_target(struct fleet *fleet, struct target *first,
-                        struct host *host)
+static void join(struct target *target, struct host *host)
 {
-	struct target *target = first;
-	struct target *end = fleet->targets + fleet->target_count;
-
-	while (target < end && !may_share(target->hosts, host))
-		target++;
-	if (target == end) {
-		fleet->target_count++;
+	if (!target->hosts)
 		target->index = host->index;
-	}
 	host->target = target;
 	host->next = target->hosts;
 	target->hosts = host;
@@ -105,7 +100,7 @@ static void find_target(struct fleet *fleet, struct target *first,
 static int find_targets(struct fleet *fleet)
 {
 	struct aim *aims = calloc(fleet->host_count + 1, sizeof(*aims));
-	struct target *first = fleet->targets;
+	struct target *target = NULL;
 
 	if (!aims)
 		return -ENOMEM;
@@ -119,11 +114,13 @@ static int find_targets(struct fleet *fleet)
 			                 host->config->settings->port);
 	}
 	qsort(aims, fleet->host_count, sizeof(*aims), compare_aims);
+	/* those that ask the same of the same address are neighbours now */
 	for (uint32_t i = 0; i < fleet->host_count; i++) {
-		if (i > 0 && !address_equal(&aims[i].address,
-		                            &aims[i - 1].address))
-			first = fleet->targets + fleet->target_count;
-		find_target(fleet, first, aims[i].host);
+		if (!target ||
+		    !address_equal(&aims[i].address, &aims[i - 1].address) ||
+		    !may_share(target->hosts, aims[i].host))
+			target = &fleet->targets[fleet->target_count++];
+		join(target, aims[i].host);
 	}
 	free(aims);
 	return 0;
@@ -192,7 +189,10 @@ void fleet_recall(struct fleet *fleet, struct host *host, uint64_t word,
 	            (struct verdict) {
 	                    .verdict = (uint8_t) health_word_verdict(word),
 	                    .failcount = (uint16_t) health_word_failcount(word),
-	                    .passcount = (uint16_t) passcount },
+	                    /* a kill may have left one of the two behind */
+	                    .passcount = health_word_failcount(word) > 0
+	                                         ? 0
+	                                         : (uint16_t) passcount },
 	            (enum health_outcome) health_word_outcome(word));
 }
 
@@ -212,7 +212,8 @@ uint64_t fleet_word(const struct fleet *fleet, const struct host *host)
 {
 	bool panic = fleet->pools[host->pool].panic;
 	bool routable = host_fit(host) ||
-	                (panic && host->admin == HEALTH_AUTO);
+	                (panic && host->admin == HEALTH_AUTO &&
+	                 !host_checking(host));
 
 	return health_word_make((enum health_verdict) host->verdict.verdict,
 	                        (enum health_admin) host->admin, routable,
@@ -227,5 +228,5 @@ uint64_t fleet_pool_word(const struct fleet *fleet, uint32_t pool)
 	const struct pool *of = &fleet->pools[pool];
 
 	return health_pool_word_make(of->panic ? of->eligible : of->fit, of->up,
-	                             of->panic);
+	                             of->panic_told);
 }

@@ -41,6 +41,7 @@ struct target {
 	struct flight *flight; /* the probe under way: the daemon's, or NULL */
 	uint64_t started_us; /* the last probe; 0: none yet */
 	bool confirming; /* a streak that live traffic began: no waiting */
+	bool out_of_turn; /* this probe came at once: the next at its phase */
 };
 
 struct pool {
@@ -50,6 +51,7 @@ struct pool {
 	uint32_t eligible; /* not taken out by a person */
 	uint32_t up;
 	bool panic;
+	bool panic_told; /* what the segment and the events say of it */
 };
 
 struct fleet {
@@ -71,8 +73,8 @@ void fleet_free(struct fleet *fleet); /* accepts NULL */
 void fleet_recall(struct fleet *fleet, struct host *host, uint64_t word,
                   uint32_t passcount);
 
-/* A new verdict or order.  Returns whether its pool's panic began or ended:
- * then the words of all its hosts differ. */
+/* A new verdict or order.  Returns whether its pool's panic began or ended and
+ * nobody has been told: the words of all its hosts differ then. */
 bool fleet_judge(struct fleet *fleet, struct host *host, struct verdict verdict,
                  enum health_outcome outcome);
 

@@ -10,22 +10,15 @@
 
 #include <stdint.h>
 
-#define LAG_WAKE_US  UINT64_C(100000)
-#define LAG_REMEMBER 16
+#define LAG_WAKE_US UINT64_C(100000)
 
 struct lag {
 	uint64_t last_wake_us; /* 0: never woke */
-	struct {
-		uint64_t until_us;
-		uint64_t length_us;
-	} recent[LAG_REMEMBER]; /* a ring */
-	unsigned next;
+	uint64_t total_us; /* all lag so far: who lived through some of it
+	                      compares */
 };
 
 /* The loop is awake.  Returns the lag that just ended, 0 if none. */
 uint64_t lag_wake(struct lag *lag, uint64_t now_us);
-
-/* All lag between `from_us` and now. */
-uint64_t lag_since(const struct lag *lag, uint64_t from_us);
 
 #endif

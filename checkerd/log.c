@@ -12,6 +12,7 @@
 #include "log.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -93,7 +94,11 @@ static void send_to_stderr(const char *text)
 		{ "\n", 1 },
 	};
 
-	if (writev(STDERR_FILENO, vector, ARRAY_SIZE(vector)) < 0)
+	struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	/* a line is lost rather than a probe late when nobody reads the pipe */
+	if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) &&
+	    writev(STDERR_FILENO, vector, ARRAY_SIZE(vector)) < 0)
 		return;
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #ifndef CHECKERD_CONFIG_PATH
 #define CHECKERD_CONFIG_PATH "/etc/checkerd/checkerd.ini"
@@ -26,6 +27,18 @@ static const char usage[] =
         "  -h, --help         print this and exit\n"
         "\n"
         "Signals: HUP reloads, TERM and INT stop.  See checkerd(8).\n";
+
+/* Each probe in flight is a descriptor; the default soft limit is made for
+ * select(), which nothing here uses. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
 
 enum mode { MODE_RUN, MODE_TEST, MODE_PRINT, MODE_ONCE };
 
@@ -111,6 +124,7 @@ int main(int argc, char **argv)
 		        argv[optind]);
 		return EXIT_FAILURE;
 	}
+	raise_descriptor_limit();
 	if (mode != MODE_RUN)
 		return look_at(path, mode);
 	return daemon_run(path) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -43,6 +43,7 @@ struct flight {
 	struct config *config; /* a reference */
 	const struct settings *settings; /* of `config`: the request */
 	uint64_t started_us;
+	uint64_t lag_before_us; /* all there had been when it started */
 	uint32_t lateness_us;
 };
 
@@ -67,6 +68,14 @@ struct rounds {
 static void start_due(struct rounds *rounds);
 static void arm(struct rounds *rounds);
 
+static void tell_panic(struct rounds *rounds, uint32_t pool)
+{
+	struct pool *of = &rounds->fleet->pools[pool];
+
+	of->panic_told = of->panic;
+	publish_panic(rounds->writer, rounds->fleet, pool);
+}
+
 static void judge(struct rounds *rounds, struct host *host,
                   struct verdict verdict, const struct cause *cause)
 {
@@ -75,7 +84,7 @@ static void judge(struct rounds *rounds, struct host *host,
 
 	publish_host(rounds->writer, rounds->fleet, host, before, cause);
 	if (panic)
-		publish_panic(rounds->writer, rounds->fleet, host->pool);
+		tell_panic(rounds, host->pool);
 }
 
 /* --- one probe --------------------------------------------------------------- */
@@ -109,7 +118,7 @@ static void doubt(const struct rounds *rounds, const struct flight *flight,
 	if (result->outcome == HEALTH_L7TOUT)
 		deadline_us +=
 		        flight->settings->read_timeout_ms * USEC_PER_MSEC;
-	lag_us = lag_since(&rounds->lag, flight->started_us);
+	lag_us = rounds->lag.total_us - flight->lag_before_us;
 	overrun_us = monotonic_us() - flight->started_us;
 	overrun_us -= overrun_us < deadline_us ? overrun_us : deadline_us;
 	if (overrun_us > lag_us)
@@ -238,6 +247,15 @@ static void schedule_next(struct rounds *rounds, struct target *target,
 	uint64_t turn = segment_writer_detail(rounds->writer, target->index)
 	                        ->probes;
 
+	if (target->out_of_turn) {
+		target->out_of_turn = false;
+		schedule_set(&rounds->schedule, &target->timer,
+		             monotonic_us() +
+		                     schedule_phase_us(
+		                             target->index,
+		                             target_interval_us(target)));
+		return;
+	}
 	schedule_set(&rounds->schedule, &target->timer,
 	             schedule_next_us(was_due_us, monotonic_us(),
 	                              target_interval_us(target),
@@ -329,6 +347,7 @@ static int take_off(struct rounds *rounds, struct target *target,
 		.config = config_ref(rounds->fleet->config),
 		.settings = host->config->settings,
 		.started_us = now_us,
+		.lag_before_us = rounds->lag.total_us,
 		.lateness_us = lateness_us,
 	};
 	target->flight = flight;
@@ -573,6 +592,9 @@ static void recall(struct rounds *rounds, struct fleet *fleet)
 {
 	const struct health_shm *shm = segment_writer_shm(rounds->writer);
 
+	for (uint32_t p = 0; p < fleet->pool_count; p++)
+		fleet->pools[p].panic_told =
+		        (health_shm_pool_word(shm, p) & HEALTH_POOL_PANIC) != 0;
 	for (uint32_t i = 0; i < fleet->host_count; i++) {
 		uint64_t word = health_shm_word(shm, i);
 
@@ -624,6 +646,19 @@ static bool same_target(const struct rounds *rounds, const struct target *from,
 	return true;
 }
 
+/* Another check of the same host is made when the old one would have been, or
+ * sooner: a reload that changes all must not make all due at once. */
+static void keep_pace(const struct target *from, struct target *to)
+{
+	uint64_t due_us = monotonic_us() +
+	                  schedule_phase_us(to->index, target_interval_us(to));
+
+	if (from->timer.due_us && from->timer.due_us < due_us)
+		due_us = from->timer.due_us;
+	if (!to->timer.due_us || due_us < to->timer.due_us)
+		to->timer.due_us = due_us;
+}
+
 static void hand_over_target(struct rounds *rounds, struct target *from,
                              struct probe_line *line)
 {
@@ -636,6 +671,8 @@ static void hand_over_target(struct rounds *rounds, struct target *from,
 	if (!to || !same_target(rounds, from, to)) {
 		flight_cancel(from->flight);
 		probe_line_clear(line);
+		if (to)
+			keep_pace(from, to);
 		return;
 	}
 	*line_of(rounds, to) = *line;
@@ -646,15 +683,10 @@ static void hand_over_target(struct rounds *rounds, struct target *from,
 		to->flight->target = to;
 }
 
-/* Hosts that stay keep the schedule and the probe that is under way, unless
- * their check changed: then the streak starts over. */
-static void hand_over(struct rounds *rounds, struct fleet *old,
-                      struct probe_line *lines)
+/* Where the check changed, the verdict stays and the streak starts over. */
+static void forget_streaks(const struct rounds *rounds, const struct fleet *old,
+                           struct fleet *fleet)
 {
-	struct fleet *fleet = rounds->fleet;
-
-	for (uint32_t i = 0; i < old->target_count; i++)
-		hand_over_target(rounds, &old->targets[i], &lines[i]);
 	for (uint32_t i = 0; i < old->host_count; i++) {
 		uint32_t at = segment_writer_carried(rounds->writer, i);
 		struct host *host;
@@ -665,6 +697,15 @@ static void hand_over(struct rounds *rounds, struct fleet *old,
 		if (!same_check(&old->hosts[i], host))
 			host->verdict.failcount = host->verdict.passcount = 0;
 	}
+}
+
+/* Hosts that stay keep the schedule, and those whose check is the same the
+ * probe that is under way. */
+static void hand_over(struct rounds *rounds, struct fleet *old,
+                      struct probe_line *lines)
+{
+	for (uint32_t i = 0; i < old->target_count; i++)
+		hand_over_target(rounds, &old->targets[i], &lines[i]);
 }
 
 /* Before anybody sees a new file: every host in it has a decided state. */
@@ -716,10 +757,12 @@ static void schedule_all(struct rounds *rounds, bool first_time)
 				wait_to_forgive(rounds, target);
 			continue;
 		}
-		if (!due_us)
-			due_us = first_time
-			                 ? first_due_us(rounds, target, now_us)
-			                 : now_us;
+		if (!due_us && first_time) {
+			due_us = first_due_us(rounds, target, now_us);
+		} else if (!due_us) {
+			due_us = now_us;
+			target->out_of_turn = true;
+		}
 		schedule_set(&rounds->schedule, &target->timer, due_us);
 	}
 	start_due(rounds);
@@ -748,6 +791,8 @@ int rounds_install(struct rounds *rounds, struct config *config)
 	fate = r;
 	lines = calloc(fleet->target_count + 1, sizeof(*lines));
 	recall(rounds, fleet);
+	if (old)
+		forget_streaks(rounds, old, fleet);
 	fill_in(rounds, fleet);
 	r = lines ? segment_writer_activate(rounds->writer) : -ENOMEM;
 	if (r < 0) {
@@ -763,6 +808,9 @@ int rounds_install(struct rounds *rounds, struct config *config)
 	free(old_lines);
 	fleet_free(old);
 	publish_orders(rounds);
+	for (uint32_t p = 0; p < fleet->pool_count; p++)
+		if (fleet->pools[p].panic != fleet->pools[p].panic_told)
+			tell_panic(rounds, p);
 	rounds_beat(rounds);
 	schedule_all(rounds, old == NULL);
 	return fate;
@@ -798,6 +846,8 @@ int rounds_new(struct rounds **ret, sd_event *event,
 	if (r >= 0)
 		r = sd_event_add_time(event, &rounds->timer, CLOCK_MONOTONIC,
 		                      UINT64_MAX, SLACK_US, on_timer, rounds);
+	if (r >= 0)
+		r = sd_event_source_set_exit_on_failure(rounds->timer, true);
 	if (r < 0) {
 		rounds_free(rounds);
 		return r;

@@ -195,6 +195,18 @@ static void mend(struct mapping *mapping)
 	complete_transition(mapping);
 }
 
+/* No process lives long enough to count so far: the numbers are not ours, and
+ * would soon wrap. */
+static const char *implausible(const struct health_header *header)
+{
+	const uint64_t most = UINT64_C(1) << 62;
+
+	return header->event_head >= most ||
+	                       (header->generation & ~HEALTH_SUPERSEDED) >= most
+	               ? "numbers out of bounds"
+	               : NULL;
+}
+
 static int map_existing(struct segment_writer *writer)
 {
 	CLEANUP(close_fd) int fd = -1;
@@ -203,6 +215,10 @@ static int map_existing(struct segment_writer *writer)
 	void *base;
 
 	fd = open(writer->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && (errno == EACCES || errno == EPERM || errno == ELOOP)) {
+		writer->rejected = "not a file of ours";
+		return 0;
+	}
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (fstat(fd, &st) < 0)
@@ -221,6 +237,8 @@ static int map_existing(struct segment_writer *writer)
 		return -errno;
 	writer->rejected = health_shm_attach(&mapping->shm, base,
 	                                     (uint64_t) st.st_size);
+	if (!writer->rejected)
+		writer->rejected = implausible(base);
 	if (writer->rejected) {
 		munmap(base, (size_t) st.st_size);
 		return 0;
@@ -320,6 +338,31 @@ static uint32_t *match_hosts(const struct health_shm *old,
 	return map;
 }
 
+/* Of pools only whether they are in panic is not known from their hosts. */
+static int carry_pools(const struct mapping *from, struct mapping *to)
+{
+	struct name_index *names = name_index_new(from->shm.pool_count);
+	int r = names ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; r == 0 && i < from->shm.pool_count; i++) {
+		struct health_text name =
+		        health_shm_text(&from->shm, from->shm.pools[i].name);
+
+		r = name_index_add(names, name.data, name.size, "", 0, i);
+	}
+	for (uint32_t i = 0; r == 0 && i < to->shm.pool_count; i++) {
+		struct health_text name =
+		        health_shm_text(&to->shm, to->shm.pools[i].name);
+		uint32_t at = name_index_find(names, name.data, name.size, "",
+		                              0);
+
+		if (at != NAME_INDEX_NONE)
+			*pool_word(to, i) = *pool_word(from, at);
+	}
+	name_index_free(names);
+	return r;
+}
+
 static void carry_events(const struct mapping *from, struct mapping *to,
                          const uint32_t *map)
 {
@@ -357,6 +400,8 @@ static int carry_over(struct segment_writer *writer)
 		*detail_of(to, map[i]) = *detail_of(from, i);
 	}
 	carry_events(from, to, map);
+	if (carry_pools(from, to) < 0)
+		return -ENOMEM;
 	to->header->stream = from->header->stream;
 	to->header->generation =
 	        (from->header->generation & ~HEALTH_SUPERSEDED) + 1;

@@ -34,7 +34,7 @@ struct health_report {
 	uint32_t failures; /* FAILURE: that this one speaks for */
 	uint16_t http_status; /* FAILURE: 0: no answer at all */
 	uint16_t reserved0;
-	uint32_t nginx_version; /* as nginx_version: 1022001 */
+	uint32_t reader_version; /* nginx_version of the sender: 1022001 */
 	uint64_t reserved1;
 };
 

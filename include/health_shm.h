@@ -629,6 +629,29 @@ static inline const char *health_shm_attach(struct health_shm *shm,
 	    !health_shm_ring_ok(header.event_capacity) ||
 	    header.strings_size < 1 || header.strings_size > HEALTH_MAX_STRINGS)
 		return "a count out of bounds";
+	/* in this order, so that no part lies over another */
+	if (header.pools_at > header.hosts_at ||
+	    header.hosts_at - header.pools_at <
+	            header.pool_count * sizeof(struct health_pool) ||
+	    header.hosts_at > header.strings_at ||
+	    header.strings_at - header.hosts_at <
+	            header.host_count * sizeof(struct health_host) ||
+	    header.strings_at > header.pool_words_at ||
+	    header.pool_words_at - header.strings_at < header.strings_size ||
+	    header.pool_words_at > header.words_at ||
+	    header.words_at - header.pool_words_at <
+	            (uint64_t) header.pool_count * HEALTH_WORD_STRIDE ||
+	    header.words_at > header.changes_at ||
+	    header.changes_at - header.words_at <
+	            (uint64_t) header.host_count * HEALTH_WORD_STRIDE ||
+	    header.changes_at > header.details_at ||
+	    header.details_at - header.changes_at <
+	            header.change_capacity * sizeof(uint64_t) ||
+	    header.details_at > header.events_at ||
+	    header.events_at - header.details_at <
+	            (header.host_count + UINT64_C(1)) *
+	                    sizeof(struct health_detail))
+		return "parts that overlap";
 	if (!health_shm_fits(header.pools_at, header.pool_count,
 	                     sizeof(struct health_pool), size) ||
 	    !health_shm_fits(header.hosts_at, header.host_count,

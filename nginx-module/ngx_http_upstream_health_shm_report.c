@@ -24,14 +24,6 @@
 
 
 #include "ngx_http_upstream_health_shm_module.h"
-
-
-/* nginx.h makes a number of what is the name of a field in health_report.h */
-
-enum { NGX_HTTP_UPSTREAM_HEALTH_SHM_NGINX_VERSION = nginx_version };
-
-#undef nginx_version
-
 #include "health_report.h"
 
 
@@ -363,7 +355,7 @@ ngx_http_upstream_health_shm_send(
     report->sent_mono_us = (uint64_t) now.tv_sec * 1000000
                            + (uint64_t) now.tv_nsec / 1000;
     report->seq = segment->seq;
-    report->nginx_version = NGX_HTTP_UPSTREAM_HEALTH_SHM_NGINX_VERSION;
+    report->reader_version = nginx_version;
 
     /* by name each time: another checkerd is another socket */
 

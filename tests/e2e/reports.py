@@ -19,7 +19,7 @@ HELLO, FAILURE = 1, 2
 
 Report = collections.namedtuple(
     "Report", "magic version kind stream created_at_us sent_mono_us seq host "
-    "failures http_status reserved0 nginx_version reserved1 pid")
+    "failures http_status reserved0 reader_version reserved1 pid")
 
 
 class Reports:

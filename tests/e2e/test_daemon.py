@@ -216,6 +216,29 @@ def test_a_reload_disturbs_nobody_who_did_not_change(folder, backends):
         assert changed["failcount"] < after["failcount"]
 
 
+def test_a_reload_that_changes_all_spreads_them_as_before(folder):
+    """Not all at once, and not in step from then on."""
+    with Backends(1) as backends:
+        port = backends[0].address.rsplit(":", 1)[1]
+        backends[0].stop()
+        backends[0].address = f"0.0.0.0:{port}"
+        backends[0].start()
+        text = "[defaults]\ninterval = 1s\njitter = 0\npath = /healthz\n%s\n" \
+            "[pool web]\n" + "".join(
+                f"server = 127.0.1.{n}:{port}\n" for n in range(1, 201))
+        with Checkerd(folder, text % "") as checkerd:
+            wait_for(lambda: backends[0].probes >= 200, "a round")
+            checkerd.reload(text % "fall = 9")
+            probes = backends[0].probes
+            wait_for(lambda: backends[0].probes >= probes + 400, "two rounds")
+            tenths = []
+            for _ in range(10):
+                before = backends[0].probes
+                time.sleep(0.1)  # what is measured is the time itself
+                tenths.append(backends[0].probes - before)
+            assert max(tenths) < 60, tenths
+
+
 def test_starved_of_descriptors_nobody_is_judged(folder, backends):
     """As many connections open as the limit allows: no socket for a probe."""
     with Checkerd(folder, ini(backends)) as checkerd:

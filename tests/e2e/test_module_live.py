@@ -70,7 +70,7 @@ def test_a_refused_try_is_told_once(folder, zone):
             assert (report.stream, report.created_at_us) == identity(folder)
             assert report.host == 1 and report.http_status == 0
             assert report.seq == seq
-            assert report.nginx_version // 1000 >= 1022
+            assert report.reader_version // 1000 >= 1022
             assert report.reserved0 == report.reserved1 == 0
             assert [report.pid] == nginx.worker_pids()
             age_us = time.monotonic() * 1e6 - report.sent_mono_us

@@ -235,6 +235,24 @@ def test_panic_serves_sick_hosts_rather_than_none(folder, backends):
         assert backends[0].requests == 0
 
 
+def test_panic_is_told_across_reloads_and_restarts(folder, backends):
+    backends[0].health = backends[1].health = 503
+    text = ini(backends)
+    with Checkerd(folder / "checkerd", text) as checkerd:
+        checkerd.wait_state("web/a", "down")
+        checkerd.wait_state("web/b", "down")
+        checkerd.reload(text + "panic = 50%\n")
+        assert checkerd.events()[-1]["event"] == "panic_on"
+        checkerd.kill()
+        checkerd.start()
+        assert checkerd.status()["pools"][0]["panic"] is True
+        checkerd.reload(text + "panic = 50%\n[pool other]\n")
+        assert checkerd.events()[-1]["event"] == "panic_on"
+        checkerd.reload(text)
+        assert [e["event"] for e in checkerd.events()][-2:] == [
+            "panic_on", "panic_off"]
+
+
 def test_initial_checking_waits_for_the_first_pass(folder, backends):
     backends[0].health = 503
     with Checkerd(folder / "checkerd", ini(backends, more="""

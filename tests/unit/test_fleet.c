@@ -40,11 +40,16 @@ static const char *picture(const struct fleet *fleet, uint32_t pool)
 	return text;
 }
 
+/* Whether there is something to tell of the pool's panic; then it is told. */
 static bool judge(struct fleet *fleet, uint32_t host, enum health_verdict verdict)
 {
-	return fleet_judge(fleet, &fleet->hosts[host],
-	                   (struct verdict) { .verdict = (uint8_t) verdict },
-	                   HEALTH_L7OK);
+	struct pool *pool = &fleet->pools[fleet->hosts[host].pool];
+	bool news = fleet_judge(fleet, &fleet->hosts[host],
+	                        (struct verdict) { .verdict = (uint8_t) verdict },
+	                        HEALTH_L7OK);
+
+	pool->panic_told = pool->panic;
+	return news;
 }
 
 static void a_new_fleet_trusts_its_hosts(void **state)
@@ -126,9 +131,33 @@ static void a_word_recalled_is_the_word_that_was(void **state)
 	                                 HEALTH_L7TOUT);
 
 	(void) state;
+	/* a kill between the word and the detail leaves an old passcount */
+	fleet_recall(fleet, &fleet->hosts[0], word, 1);
+	assert_int_equal(fleet_word(fleet, &fleet->hosts[0]), word);
+	assert_int_equal(fleet->hosts[0].verdict.passcount, 0);
+	word = health_word_make(HEALTH_DOWN, HEALTH_AUTO, 0, 0, 256, 0,
+	                        HEALTH_L7OK);
 	fleet_recall(fleet, &fleet->hosts[0], word, 1);
 	assert_int_equal(fleet_word(fleet, &fleet->hosts[0]), word);
 	assert_int_equal(fleet->hosts[0].verdict.passcount, 1);
+	fleet_free(fleet);
+}
+
+static void panic_does_not_hurry_who_was_never_checked(void **state)
+{
+	struct fleet *fleet = fleet_of("p: a b c");
+
+	(void) state;
+	fleet_free(fleet);
+	fixture.settings.initial = INITIAL_CHECKING;
+	fixture.pools[0].panic_percent = 100;
+	fixture.config.references = 2;
+	assert_int_equal(fleet_new(&fleet, &fixture.config), 0);
+	assert_string_equal(picture(fleet, 0), "---");
+	assert_false(judge(fleet, 0, HEALTH_UP));
+	assert_string_equal(picture(fleet, 0), "U--");
+	assert_true(judge(fleet, 1, HEALTH_DOWN));
+	assert_string_equal(picture(fleet, 0), "UD-");
 	fleet_free(fleet);
 }
 
@@ -171,6 +200,7 @@ int main(void)
 		cmocka_unit_test(
 		        panic_counts_and_frees_nobody_whom_a_person_took_out),
 		cmocka_unit_test(a_word_recalled_is_the_word_that_was),
+		cmocka_unit_test(panic_does_not_hurry_who_was_never_checked),
 		cmocka_unit_test(
 		        the_same_request_to_the_same_address_is_one_target),
 		cmocka_unit_test(hosts_without_probes_share_nothing),

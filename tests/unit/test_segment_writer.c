@@ -389,6 +389,40 @@ static void what_is_no_segment_is_replaced(void **state)
 	}
 }
 
+/* Sound at first sight: numbers that would soon wrap, parts over parts. */
+static void numbers_and_parts_that_cannot_be_ours_are_refused(void **state)
+{
+	static const struct {
+		size_t offset;
+		uint64_t value;
+		const char *why;
+	} rows[] = {
+		{ offsetof(struct health_header, event_head), UINT64_MAX,
+		  "numbers out of bounds" },
+		{ offsetof(struct health_header, generation),
+		  HEALTH_SUPERSEDED - 1, "numbers out of bounds" },
+		{ offsetof(struct health_header, words_at), 4096,
+		  "parts that overlap" },
+		{ offsetof(struct health_header, events_at), 4096,
+		  "parts that overlap" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct segment_writer *writer = start(*state, "one: a b");
+		unsigned char *base = (unsigned char *)
+		        segment_writer_shm(writer)->header;
+
+		memcpy(base + rows[i].offset, &rows[i].value, 8);
+		segment_writer_free(writer);
+		writer = open_writer(*state);
+		assert_string_equal(segment_writer_rejected(writer),
+		                    rows[i].why);
+		assert_int_equal(prepare(writer, "one: a"), SEGMENT_CREATED);
+		assert_int_equal(segment_writer_activate(writer), 0);
+		segment_writer_free(writer);
+	}
+}
+
 /* Every byte of the header's constants, broken in every bit: attach refuses
  * or what it accepts can be walked without leaving the file. */
 static void a_flipped_bit_never_leads_out_of_the_file(void **state)
@@ -452,6 +486,7 @@ int main(void)
 		story(a_missing_directory_is_an_error),
 		story(a_full_disk_leaves_the_old_segment_in_force),
 		story(what_is_no_segment_is_replaced),
+		story(numbers_and_parts_that_cannot_be_ours_are_refused),
 		story(a_flipped_bit_never_leads_out_of_the_file),
 		cmocka_unit_test(lateness_falls_into_the_bucket_that_covers_it),
 	};
