@@ -18,9 +18,9 @@
 
 #define NAME_MAX_LENGTH 253
 
-_Static_assert(ADDRESS_TEXT_SIZE >= sizeof("unix:") +
-                                            sizeof(((struct sockaddr_un *) 0)
-                                                           ->sun_path),
+_Static_assert(ADDRESS_TEXT_SIZE >=
+                       sizeof("unix:") +
+                               sizeof(((struct sockaddr_un *) 0)->sun_path),
                "the longest text fits");
 
 static int parse_unix(struct address *ret, const char *path)

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define ADDRESS_TEXT_SIZE 128
+#define ADDRESS_TEXT_SIZE    128
 #define ADDRESS_DEFAULT_PORT 80 /* as nginx's server directive */
 
 struct address {

@@ -10,7 +10,7 @@
 
 struct arena;
 
-struct arena *arena_new(void); /* NULL if memory ran out */
+struct arena *arena_new(void);        /* NULL if memory ran out */
 void arena_free(struct arena *arena); /* accepts NULL */
 
 /* Zeroed and fit for any type; NULL if memory ran out or for sizes that

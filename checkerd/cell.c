@@ -17,7 +17,7 @@ void cell_print(struct cell *cell, const char *format, ...)
 
 	va_start(arguments, format);
 	length = vsnprintf(cell->text + cell->used, CELL_SIZE - cell->used,
-			   format, arguments);
+	                   format, arguments);
 	va_end(arguments);
 	if (length > 0)
 		cell->used += strlen(cell->text + cell->used);
@@ -26,7 +26,7 @@ void cell_print(struct cell *cell, const char *format, ...)
 void cell_escape(struct cell *cell, const char *data, size_t size)
 {
 	terminal_escape(cell->text + cell->used, CELL_SIZE - cell->used, data,
-			size);
+	                size);
 	cell->used += strlen(cell->text + cell->used);
 }
 
@@ -43,13 +43,13 @@ void cell_age(struct cell *cell, uint64_t at_us)
 	if (at_us == 0)
 		cell_print(cell, "-");
 	else
-		cell_print(
-		    cell, "%s",
-		    time_text_age(now_us > at_us ? now_us - at_us : 0, age));
+		cell_print(cell, "%s",
+		           time_text_age(now_us > at_us ? now_us - at_us : 0,
+		                         age));
 }
 
 void cell_outcome(struct cell *cell, unsigned outcome,
-		  const struct health_record *record)
+                  const struct health_record *record)
 {
 	char latency[TIME_TEXT_SIZE];
 
@@ -58,5 +58,5 @@ void cell_outcome(struct cell *cell, unsigned outcome,
 		cell_print(cell, " %u", record->http_status);
 	if (record != NULL && record->total_us != 0)
 		cell_print(cell, " %s",
-			   time_text_latency(record->total_us, latency));
+		           time_text_latency(record->total_us, latency));
 }

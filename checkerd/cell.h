@@ -37,6 +37,6 @@ void cell_age(struct cell *cell, uint64_t at_us);
 
 /* What a probe saw: "L7STS 503 1.25ms".  `record` may be NULL. */
 void cell_outcome(struct cell *cell, unsigned outcome,
-		  const struct health_record *record);
+                  const struct health_record *record);
 
 #endif

@@ -86,7 +86,7 @@ static int out_of_memory(void)
 
 /* The segment, and in it what the request names: both or an exit status. */
 static int look_up(const struct request *request, struct segment_reader *reader,
-		   struct selection *ret)
+                   struct selection *ret)
 {
 	char error[SEGMENT_READER_ERROR_SIZE];
 
@@ -147,10 +147,10 @@ static int why(const struct request *request)
 	walk_begin(&walk, &selection);
 	if (!selection.host_given || !walk_next(&walk))
 		return refuse(REFUSED,
-			      "why: needs POOL/HOST, not a whole pool");
+		              "why: needs POOL/HOST, not a whole pool");
 	if (request->json) {
 		if (view_json_dump(stdout,
-				   view_json_why(&walk.pool, &walk.host)) < 0)
+		                   view_json_why(&walk.pool, &walk.host)) < 0)
 			return out_of_memory();
 		putchar('\n');
 		return finish(DONE);
@@ -177,7 +177,7 @@ static int events(const struct request *request)
 	if (request->follow) {
 		result = events_follow(request->segment, &how);
 		return refuse(REFUSED, "standard output: %s",
-			      strerror(-result));
+		              strerror(-result));
 	}
 	result = events_print(request->segment, &how, error);
 	if (result == -ENOMEM)
@@ -226,8 +226,8 @@ static int help(void)
 	for (i = 0; i < ARRAY_SIZE(options); i++) {
 		option = &options[i];
 		snprintf(names, sizeof(names), "--%s%s%s", option->name,
-			 option->argument != NULL ? " " : "",
-			 option->argument != NULL ? option->argument : "");
+		         option->argument != NULL ? " " : "",
+		         option->argument != NULL ? option->argument : "");
 		if (option->value < OPTION_JSON)
 			printf("  -%c, %-22s %s\n", option->value, names,
 			       option->help);
@@ -246,7 +246,7 @@ static int unknown_command(const char *name)
 	nearest_begin(&nearest, name, strlen(name));
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		if (nearest_offer(&nearest, commands[i].name,
-				  strlen(commands[i].name)))
+		                  strlen(commands[i].name)))
 			near = commands[i].name;
 	fprintf(stderr, "checkerctl: no command \"%s\"", name);
 	if (near != NULL)
@@ -266,7 +266,7 @@ static void getopt_tables(char *ret_short, struct option *ret_long)
 
 	for (i = 0; i < ARRAY_SIZE(options); i++) {
 		option = &options[i];
-		ret_long[i] = (struct option){
+		ret_long[i] = (struct option) {
 			.name = option->name,
 			.has_arg = option->argument != NULL,
 			.val = option->value,
@@ -277,14 +277,14 @@ static void getopt_tables(char *ret_short, struct option *ret_long)
 			*ret_short++ = ':';
 	}
 	*ret_short = '\0';
-	ret_long[i] = (struct option){ 0 };
+	ret_long[i] = (struct option) { 0 };
 }
 
 /* Fills the request and the command's name that its options go with, if any.
  * Returns false if all is done; then *ret_status is for exit(). */
 static bool parse_options(int argc, char **argv, struct request *request,
-			  const struct option_help **ret_special,
-			  int *ret_status)
+                          const struct option_help **ret_special,
+                          int *ret_status)
 {
 	struct option long_options[ARRAY_SIZE(options) + 1];
 	char short_options[2 * ARRAY_SIZE(options) + 1];
@@ -293,7 +293,7 @@ static bool parse_options(int argc, char **argv, struct request *request,
 
 	getopt_tables(short_options, long_options);
 	while ((value = getopt_long(argc, argv, short_options, long_options,
-				    NULL)) != -1) {
+	                            NULL)) != -1) {
 		switch (value) {
 		case 's':
 			request->segment = optarg;
@@ -309,10 +309,11 @@ static bool parse_options(int argc, char **argv, struct request *request,
 		case OPTION_SINCE:
 			request->since_given = true;
 			if (parse_unsigned(&request->since, optarg, 0,
-					   UINT64_MAX) == 0)
+			                   UINT64_MAX) == 0)
 				break;
-			*ret_status = refuse(
-			    REFUSED, "--since: \"%s\" is no number", optarg);
+			*ret_status =
+				refuse(REFUSED, "--since: \"%s\" is no number",
+			               optarg);
 			return false;
 		case 'V':
 			printf("checkerctl %s\n", CHECKERD_VERSION);
@@ -323,8 +324,8 @@ static bool parse_options(int argc, char **argv, struct request *request,
 			return false;
 		default:
 			*ret_status =
-			    refuse(REFUSED, "`checkerctl -h` lists options "
-					    "and commands");
+				refuse(REFUSED, "`checkerctl -h` lists options "
+			                        "and commands");
 			return false;
 		}
 		for (i = 0; i < ARRAY_SIZE(options); i++)
@@ -336,14 +337,14 @@ static bool parse_options(int argc, char **argv, struct request *request,
 }
 
 static int run(int argc, char **argv, struct request *request,
-	       const struct option_help *special)
+               const struct option_help *special)
 {
 	const struct command *command = NULL;
 	size_t i;
 
 	if (argc == 0) {
 		return refuse(REFUSED, "no command; `checkerctl -h` lists "
-				       "options and commands");
+		                       "options and commands");
 	}
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		if (strcmp(commands[i].name, argv[0]) == 0)
@@ -352,10 +353,10 @@ static int run(int argc, char **argv, struct request *request,
 		return unknown_command(argv[0]);
 	if (special != NULL && strcmp(special->command, command->name) != 0)
 		return refuse(REFUSED, "--%s goes with `%s` only",
-			      special->name, special->command);
+		              special->name, special->command);
 	if (argc - 1 < command->names_min || argc - 1 > command->names_max)
 		return refuse(REFUSED, "usage: checkerctl %s %s", command->name,
-			      command->arguments);
+		              command->arguments);
 	request->name = argv[1];
 	return command->run(request);
 }

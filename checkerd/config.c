@@ -121,11 +121,11 @@ static void print_values(enum config_sections section,
 {
 	for (size_t i = 0; i < config_key_count; i++) {
 		const struct config_key *key = &config_keys[i];
-		bool is_same = inherited &&
-		               config_key_applies(key,
-		                                  inherited->settings.check) &&
-		               key->stored &&
-		               config_value_equal(key, values, inherited);
+		bool is_same =
+			inherited &&
+			config_key_applies(key, inherited->settings.check) &&
+			key->stored &&
+			config_value_equal(key, values, inherited);
 
 		if (!is_same && config_key_applies(key, values->settings.check))
 			print_key(key, section, values, stream);

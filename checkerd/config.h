@@ -31,7 +31,7 @@
 enum check_kind {
 	CHECK_HTTP,
 	CHECK_HTTPS,
-	CHECK_H2, /* over TLS, by ALPN */
+	CHECK_H2,  /* over TLS, by ALPN */
 	CHECK_H2C, /* without TLS, by prior knowledge */
 	CHECK_GRPC,
 	CHECK_GRPCS,
@@ -62,7 +62,7 @@ struct settings {
 	const char *path;
 	const char *http_host; /* empty: the address, `localhost` for unix: */
 	const char *const *headers; /* "Name: value", NULL at the end */
-	const char *body; /* empty: none */
+	const char *body;           /* empty: none */
 	const char *user_agent;
 	uint16_t port; /* 0: the host's own */
 	uint32_t connect_timeout_ms;
@@ -74,7 +74,7 @@ struct settings {
 	/* TLS; files are absolute names */
 	const char *sni; /* empty: http_host, without its port */
 	bool tls_verify;
-	const char *tls_ca; /* or CONFIG_SYSTEM_CA */
+	const char *tls_ca;   /* or CONFIG_SYSTEM_CA */
 	const char *tls_cert; /* empty: none, and then no tls_key either */
 	const char *tls_key;
 	uint64_t cert_warn_ms;
@@ -100,7 +100,7 @@ struct settings {
 
 	/* live traffic */
 	enum observe observe;
-	enum on_error on_error; /* of CHECK_NONE it is not to probe */
+	enum on_error on_error;     /* of CHECK_NONE it is not to probe */
 	uint32_t failed_timeout_ms; /* CHECK_NONE */
 };
 
@@ -122,7 +122,7 @@ struct pool_config {
 	enum health_balance balance;
 	uint8_t panic_percent;
 	const struct settings *settings; /* of hosts without a section */
-	struct host_config *hosts; /* in file order */
+	struct host_config *hosts;       /* in file order */
 	uint32_t host_count;
 };
 
@@ -131,8 +131,8 @@ struct config {
 	const char *segment;
 	uint32_t segment_mode;
 	uint32_t max_concurrent;
-	const char *report; /* the socket */
-	const char *report_users; /* names with blanks between them */
+	const char *report;        /* the socket */
+	const char *report_users;  /* names with blanks between them */
 	struct pool_config *pools; /* by priority, then file order */
 	uint32_t pool_count;
 	uint32_t host_count;

@@ -100,7 +100,8 @@ static int open_pool(struct config_builder *builder,
 	if (size > CONFIG_POOL_NAME_MAX || !text_is_name(name, size)) {
 		config_errors_add(builder->errors, place, NULL,
 		                  "no name of a pool, allowed: letters, digits "
-		                  "and ._-, %d at most", CONFIG_POOL_NAME_MAX);
+		                  "and ._-, %d at most",
+		                  CONFIG_POOL_NAME_MAX);
 		return 0;
 	}
 	ret->index = config_builder_find_pool(builder, name);
@@ -412,8 +413,8 @@ static int add_assignment(struct config_builder *builder, struct layer *layer,
 	if (earlier && !config_key_is_list(key)) {
 		config_errors_add(builder->errors, place, key->name,
 		                  "is set already at %s:%u, allowed: once in a "
-		                  "section", earlier->place.file,
-		                  earlier->place.line);
+		                  "section",
+		                  earlier->place.file, earlier->place.line);
 		return 0;
 	}
 	if (same == CONFIG_MAX_HEADERS) {
@@ -444,13 +445,14 @@ static int find_file(struct config_builder *builder,
 
 	if (key->type != TYPE_READABLE || strcmp(path, key->default_text) == 0)
 		return 0;
-	error = builder->world->find_file(builder->world->owner, path, &problem);
+	error = builder->world->find_file(builder->world->owner, path,
+	                                  &problem);
 	if (error == 0 || error == -ENOMEM)
 		return error;
 	config_errors_add(builder->errors, place, key->name,
 	                  "%s cannot be read (%s), allowed: a file that "
-	                  "checkerd may read", config_quote(quoted, path),
-	                  problem);
+	                  "checkerd may read",
+	                  config_quote(quoted, path), problem);
 	return 0;
 }
 

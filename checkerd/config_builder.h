@@ -24,7 +24,7 @@ struct config_builder;
 /* Where keys go until the next section begins. */
 struct config_section {
 	enum config_sections in; /* 0: nowhere, the section was refused */
-	uint32_t index; /* private to the builder */
+	uint32_t index;          /* private to the builder */
 };
 
 /* What a builder asks of the world.  Both may block. */

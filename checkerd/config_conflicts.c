@@ -57,10 +57,12 @@ static void find_useless(struct config_errors *errors,
 
 		if (config_key_applies(item->key, check) || is_empty(item))
 			continue;
-		config_errors_add(errors, &item->place, item->key->name,
-		                  "is of no use to check = %s, allowed: with %s, "
-		                  "or in [defaults]", config_check_name(check),
-		                  kinds_text(item->key, kinds, sizeof(kinds)));
+		config_errors_add(
+			errors, &item->place, item->key->name,
+			"is of no use to check = %s, allowed: with %s, "
+			"or in [defaults]",
+			config_check_name(check),
+			kinds_text(item->key, kinds, sizeof(kinds)));
 	}
 }
 

@@ -31,12 +31,11 @@ void config_errors_add(struct config_errors *errors,
 	va_end(arguments);
 	if (place->line > 0)
 		snprintf(line, sizeof(line), ":%u", place->line);
-	if (!what ||
-	    asprintf(&text, "%s%s:%s%s%s%s%s%s %s", place->file, line,
-	             place->section ? " [" : "",
-	             place->section ? place->section : "",
-	             place->section ? "]" : "", key ? " " : "", key ? key : "",
-	             key ? ":" : "", what) < 0)
+	if (!what || asprintf(&text, "%s%s:%s%s%s%s%s%s %s", place->file, line,
+	                      place->section ? " [" : "",
+	                      place->section ? place->section : "",
+	                      place->section ? "]" : "", key ? " " : "",
+	                      key ? key : "", key ? ":" : "", what) < 0)
 		return;
 	errors->texts[errors->kept++] = text;
 }

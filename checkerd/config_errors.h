@@ -16,14 +16,14 @@
 
 struct config_errors {
 	char *texts[CONFIG_ERRORS_MAX];
-	size_t kept; /* entries of texts */
+	size_t kept;  /* entries of texts */
 	size_t count; /* all of them */
 };
 
 /* Where something was written.  A place borrows its texts. */
 struct config_place {
 	const char *file;
-	unsigned line; /* 0: the file as a whole */
+	unsigned line;       /* 0: the file as a whole */
 	const char *section; /* NULL: none */
 };
 

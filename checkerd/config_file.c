@@ -40,11 +40,11 @@ struct source {
 
 	struct config_place place;
 	struct config_section section;
-	bool begun; /* there was a section, good or bad */
+	bool begun;                     /* there was a section, good or bad */
 	char line[CONFIG_LINE_MAX + 1]; /* the current one, trimmed */
-	bool cut; /* inih sees less than all of it */
+	bool cut;                       /* inih sees less than all of it */
 	bool unanswered; /* inih should have called read_key() for it */
-	int error; /* -ENOMEM ends everything */
+	int error;       /* -ENOMEM ends everything */
 };
 
 static int read_file(const struct source *parent,
@@ -136,9 +136,8 @@ static void begin_section(struct source *source, char *text)
 	if (!source->place.section)
 		source->error = -ENOMEM;
 	else
-		source->error = config_builder_section(source->builder,
-		                                       &source->place,
-		                                       &source->section);
+		source->error = config_builder_section(
+			source->builder, &source->place, &source->section);
 }
 
 static void check_answer(struct source *source)
@@ -180,8 +179,8 @@ static char *next_line(char *buffer, int size, void *stream)
 static char *make_pattern(const char *file, const char *text)
 {
 	const char *slash = strrchr(file, '/');
-	size_t directory = slash && text[0] != '/' ? (size_t) (slash - file) + 1
-	                                           : 0;
+	size_t directory =
+		slash && text[0] != '/' ? (size_t) (slash - file) + 1 : 0;
 	char *pattern = malloc(directory * 2 + strlen(text) + 1), *at = pattern;
 
 	if (!pattern)
@@ -290,8 +289,7 @@ static void refuse_file(struct source *source, const char *path,
 		config_errors_add(source->errors, &source->parent->place,
 		                  "include",
 		                  "%s %s, allowed: another readable file",
-		                  config_quote(quoted, path),
-		                  problem);
+		                  config_quote(quoted, path), problem);
 	else
 		config_errors_add(source->errors, &source->place, NULL,
 		                  "the file %s", problem);
@@ -396,8 +394,8 @@ static int resolve(void *owner, const char *name, struct address *ret,
 /* Opened without waiting, lest it be a pipe. */
 static int find_file(void *owner, const char *path, const char **ret_problem)
 {
-	CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC |
-	                                              O_NONBLOCK);
+	CLEANUP(close_fd)
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat identity;
 
 	(void) owner;

@@ -134,8 +134,8 @@ static int derive_settings(struct config_builder *builder,
                            const struct config_place *place,
                            const struct settings **ret)
 {
-	struct settings *settings = arena_alloc(builder->arena, 1,
-	                                        sizeof(*settings));
+	struct settings *settings =
+		arena_alloc(builder->arena, 1, sizeof(*settings));
 
 	if (!settings)
 		return -ENOMEM;
@@ -179,8 +179,7 @@ static int lay_foundation(struct config_builder *builder,
 	if (error < 0)
 		return error;
 	return derive_settings(builder, foundation, values,
-	                       &builder->defaults.place,
-	                       &foundation->settings);
+	                       &builder->defaults.place, &foundation->settings);
 }
 
 static int compare_pools(const void *left, const void *right, void *owner)
@@ -214,8 +213,8 @@ static int finish_pool(struct config_builder *builder,
 	}
 	config_conflicts_find(builder->errors, &from->layer, pool->settings);
 	pool->host_count = from->count;
-	pool->hosts = arena_alloc(builder->arena, from->count,
-	                          sizeof(*pool->hosts));
+	pool->hosts =
+		arena_alloc(builder->arena, from->count, sizeof(*pool->hosts));
 	if (!pool->hosts)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < from->count; i++) {
@@ -279,14 +278,14 @@ static int index_hosts(struct config_builder *builder, struct name_index *index)
 			                          id, strlen(id));
 			if (earlier != NAME_INDEX_NONE) {
 				const struct config_place *place =
-				        &pool->hosts[earlier].place;
+					&pool->hosts[earlier].place;
 
 				config_errors_add(
-				        builder->errors, &host->place, "server",
-				        "the pool has a host \"%s\" already, "
-				        "from %s:%u, allowed: one; give the "
-				        "others an id=", id, place->file,
-				        place->line);
+					builder->errors, &host->place, "server",
+					"the pool has a host \"%s\" already, "
+					"from %s:%u, allowed: one; give the "
+					"others an id=",
+					id, place->file, place->line);
 				continue;
 			}
 			error = name_index_add(index, pool->name, pool_size, id,
@@ -321,8 +320,8 @@ static void refuse_host_section(struct config_builder *builder,
 		const struct pool_build *pool = &builder->pools[pool_index];
 
 		nearest_begin(&nearest, section->id, strlen(section->id));
-		for (uint32_t i = 0;
-		     i < pool->count && i < NEAREST_HOSTS; i++) {
+		for (uint32_t i = 0; i < pool->count && i < NEAREST_HOSTS;
+		     i++) {
 			const char *id = pool->hosts[i].config.id;
 
 			if (nearest_offer(&nearest, id, strlen(id)))
@@ -337,7 +336,8 @@ static void refuse_host_section(struct config_builder *builder,
 	else
 		config_errors_add(builder->errors, &section->layer.place, NULL,
 		                  "there is no such %s, allowed: the POOL/ID "
-		                  "of a server in a [pool]", kind);
+		                  "of a server in a [pool]",
+		                  kind);
 }
 
 /* Sections of one host that stand apart are one, as those of a pool. */
@@ -347,16 +347,15 @@ static int apply_host_section(struct config_builder *builder,
                               const uint32_t *place_of,
                               const struct host_section *section)
 {
-	uint32_t pool_index = config_builder_find_pool(builder,
-	                                               section->pool);
+	uint32_t pool_index = config_builder_find_pool(builder, section->pool);
 	uint32_t host_index;
 	struct config_values values;
 	struct host_config *host;
 	int error;
 
-	host_index = name_index_find(hosts, section->pool,
-	                             strlen(section->pool), section->id,
-	                             strlen(section->id));
+	host_index =
+		name_index_find(hosts, section->pool, strlen(section->pool),
+	                        section->id, strlen(section->id));
 	if (host_index == NAME_INDEX_NONE) {
 		refuse_host_section(builder, section, pool_index);
 		return 0;

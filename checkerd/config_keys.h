@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONFIG_MAX_HEADERS   EXPECTATION_MAX_HEADERS
-#define CONFIG_UPSTREAM_MAX  127
-#define CONFIG_SERVER_MAX    1024
+#define CONFIG_MAX_HEADERS  EXPECTATION_MAX_HEADERS
+#define CONFIG_UPSTREAM_MAX 127
+#define CONFIG_SERVER_MAX   1024
 
 enum config_sections {
 	IN_CHECKERD = 1,
@@ -30,23 +30,23 @@ enum config_type {
 	TYPE_NUMBER,
 	TYPE_PERCENT,
 	TYPE_DURATION, /* milliseconds */
-	TYPE_SIZE, /* bytes */
-	TYPE_MODE, /* of a file */
-	TYPE_CHOICE, /* the index in `choices` */
+	TYPE_SIZE,     /* bytes */
+	TYPE_MODE,     /* of a file */
+	TYPE_CHOICE,   /* the index in `choices` */
 	TYPE_STATUSES, /* struct status_mask */
-	TYPE_BYTES, /* struct config_bytes, written with escapes */
-	TYPE_PATTERN, /* this and the following: const struct expectation * */
+	TYPE_BYTES,    /* struct config_bytes, written with escapes */
+	TYPE_PATTERN,  /* this and the following: const struct expectation * */
 	TYPE_NEGATABLE_PATTERN,
 	TYPE_NEGATED_PATTERN,
 	TYPE_HEADER_PATTERN, /* repeatable: a list of them */
-	TYPE_TEXT, /* this and the following: const char * */
+	TYPE_TEXT,           /* this and the following: const char * */
 	TYPE_WORD,
 	TYPE_TOKEN,
 	TYPE_FILE,
 	TYPE_READABLE, /* a file that must be there, or the default's word */
 	TYPE_REQUEST_PATH,
-	TYPE_HEADER, /* repeatable: a list of texts */
-	TYPE_SERVER, /* repeatable, see server_line.h */
+	TYPE_HEADER,  /* repeatable: a list of texts */
+	TYPE_SERVER,  /* repeatable, see server_line.h */
 	TYPE_INCLUDE, /* repeatable, for who reads files */
 };
 
@@ -61,10 +61,10 @@ struct config_key {
 	const char *const *choices; /* NULL at the end */
 	bool later; /* not supported yet: accepts nothing but its default */
 	uint16_t checks; /* one bit per check_kind it is for; 0: all of them */
-	bool request; /* decides what goes over the wire, or how patiently */
-	bool stored; /* below; else it is for who reads the sections */
+	bool request;    /* decides what goes over the wire, or how patiently */
+	bool stored;     /* below; else it is for who reads the sections */
 	uint16_t offset, size; /* in struct config or in config_values */
-	const char *text; /* what it is for, one line */
+	const char *text;      /* what it is for, one line */
 };
 
 extern const struct config_key config_keys[];

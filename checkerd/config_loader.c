@@ -28,8 +28,8 @@ static void *load(void *userdata)
 {
 	struct config_loader *loader = userdata;
 
-	if (config_load(loader->path, &config_system,
-	                &loader->errors, &loader->config) < 0)
+	if (config_load(loader->path, &config_system, &loader->errors,
+	                &loader->config) < 0)
 		loader->config = NULL;
 	eventfd_write(loader->done_fd, 1);
 	return NULL;

@@ -345,8 +345,8 @@ static const enum expectation_form *form_of(const struct config_key *key)
 	static const enum expectation_form forms[] = {
 		EXPECT_PLAIN, EXPECT_NEGATABLE, EXPECT_NONE_OF, EXPECT_HEADER
 	};
-	bool is_pattern = key->type >= TYPE_PATTERN &&
-	                  key->type <= TYPE_HEADER_PATTERN;
+	bool is_pattern =
+		key->type >= TYPE_PATTERN && key->type <= TYPE_HEADER_PATTERN;
 
 	return is_pattern ? &forms[key->type - TYPE_PATTERN] : NULL;
 }
@@ -380,8 +380,7 @@ int config_value_parse(const struct config_key *key, const char *text,
 	}
 	if (error == 0 && form)
 		return expectation_compile(&ret->expectation, text, *form,
-		                           arena, problem,
-		                           CONFIG_PROBLEM_SIZE);
+		                           arena, problem, CONFIG_PROBLEM_SIZE);
 	return error;
 }
 
@@ -548,8 +547,7 @@ void config_value_print_text(const struct config_key *key,
 static void print_line(const struct config_key *key, const char *text,
                        FILE *stream)
 {
-	fprintf(stream, "%s =%s%s\n", key->name, *text == ';' ? "" : " ",
-	        text);
+	fprintf(stream, "%s =%s%s\n", key->name, *text == ';' ? "" : " ", text);
 }
 
 static void print_list(const struct config_key *key, const char *list,

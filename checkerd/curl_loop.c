@@ -67,12 +67,12 @@ struct curl_loop {
 	sd_event_source *io;
 	sd_event_source *timer;
 	sd_event_source *defer;
-	uint64_t armed_us; /* what the timer is set to */
+	uint64_t armed_us;     /* what the timer is set to */
 	struct watch *watches; /* by file descriptor */
 	uint32_t watch_count;
 	struct curl_transfer *talkers;
 	struct curl_transfer *ended; /* of those, and not yet told */
-	uint64_t talk_deadline_us; /* none of theirs is earlier */
+	uint64_t talk_deadline_us;   /* none of theirs is earlier */
 	curl_wake_fn wake;
 	void *wake_userdata;
 	struct bundle bundle;
@@ -266,11 +266,13 @@ static void socket_ready(struct curl_loop *loop,
 		return;
 	}
 	curl_multi_socket_action(
-	        watch->bundle->multi, fd,
-	        (event->events & EPOLLIN ? CURL_CSELECT_IN : 0) |
-	        (event->events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-	        (event->events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0),
-	        &running);
+		watch->bundle->multi, fd,
+		(event->events & EPOLLIN ? CURL_CSELECT_IN : 0) |
+			(event->events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+			(event->events & (EPOLLERR | EPOLLHUP)
+	                         ? CURL_CSELECT_ERR
+	                         : 0),
+		&running);
 }
 
 /* --- time ---------------------------------------------------------------- */
@@ -285,9 +287,8 @@ static int on_deadline(CURLM *multi, long timeout_ms, void *userdata)
 	else if (timeout_ms == 0)
 		bundle->deadline_us = 0;
 	else /* libcurl rounds down, and looks in vain if woken before */
-		bundle->deadline_us = monotonic_us() +
-		                      ((uint64_t) timeout_ms + 1) *
-		                              USEC_PER_MSEC;
+		bundle->deadline_us = monotonic_us() + ((uint64_t) timeout_ms +
+		                                        1) * USEC_PER_MSEC;
 	return 0;
 }
 

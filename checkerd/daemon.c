@@ -53,7 +53,8 @@ static void say_errors(const struct config_errors *errors)
 		log_error("and %zu more", errors->count - errors->kept);
 }
 
-/* --- systemd ------------------------------------------------------------------ */
+/* --- systemd
+ * ------------------------------------------------------------------ */
 
 static void tell_status(struct daemon *daemon, const char *also)
 {
@@ -81,7 +82,8 @@ static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
 	return sd_event_source_set_time(source, now_us + BEAT_US);
 }
 
-/* --- signals ------------------------------------------------------------------- */
+/* --- signals
+ * ------------------------------------------------------------------- */
 
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
                    void *userdata)
@@ -135,16 +137,16 @@ static void on_loaded(void *owner, struct config *config,
 		           "%s refused, the running configuration stays",
 		           daemon->path);
 	else
-		log_fields(LOG_NOTICE, MESSAGE_CONFIG_RELOADED, NULL, 0,
-		           "%s reloaded: %" PRIu32 " hosts in %" PRIu32
-		           " pools",
-		           daemon->path, config->host_count,
-		           config->pool_count);
+		log_fields(
+			LOG_NOTICE, MESSAGE_CONFIG_RELOADED, NULL, 0,
+			"%s reloaded: %" PRIu32 " hosts in %" PRIu32 " pools",
+			daemon->path, config->host_count, config->pool_count);
 	config_unref(config);
 	tell_status(daemon, "READY=1\n");
 }
 
-/* --- nginx ---------------------------------------------------------------------- */
+/* --- nginx
+ * ---------------------------------------------------------------------- */
 
 static bool on_report(void *owner, const struct health_report *report,
                       pid_t sender)
@@ -168,7 +170,8 @@ static void listen_to_nginx(struct daemon *daemon, const struct config *config)
 		            config->report, strerror(-r));
 }
 
-/* --- life ---------------------------------------------------------------------- */
+/* --- life
+ * ---------------------------------------------------------------------- */
 
 static int open_segment(struct daemon *daemon, const struct config *config)
 {
@@ -227,7 +230,7 @@ static int start(struct daemon *daemon, struct config *config)
 		[SEGMENT_CREATED] = "a new segment",
 		[SEGMENT_ADOPTED] = "the segment of the process before",
 		[SEGMENT_REPLACED] = "a new segment with the states of the "
-		                     "one before",
+				     "one before",
 	};
 	int r;
 

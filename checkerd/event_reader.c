@@ -8,15 +8,15 @@
 
 void event_reader_begin(struct event_reader *reader, bool all, uint64_t since)
 {
-	*reader = (struct event_reader){
+	*reader = (struct event_reader) {
 		.next = all ? 1 : since + 1,
 		.gapless = !all,
 	};
 }
 
 bool event_reader_next(struct event_reader *reader,
-		       const struct health_shm *shm, struct health_event *ret,
-		       uint64_t *ret_number)
+                       const struct health_shm *shm, struct health_event *ret,
+                       uint64_t *ret_number)
 {
 	uint64_t head = health_shm_event_head(shm), tail;
 

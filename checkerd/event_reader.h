@@ -25,8 +25,8 @@ void event_reader_begin(struct event_reader *reader, bool all, uint64_t since);
 /* The next event; false: none yet.  `shm` may be another segment than at the
  * last call.  If its numbers are of another sequence, reading starts over. */
 bool event_reader_next(struct event_reader *reader,
-		       const struct health_shm *shm, struct health_event *ret,
-		       uint64_t *ret_number);
+                       const struct health_shm *shm, struct health_event *ret,
+                       uint64_t *ret_number);
 
 /* Whether the event moved a host from one state to another. */
 static inline bool event_is_transition(const struct health_event *event)

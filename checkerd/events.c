@@ -19,7 +19,7 @@
 #define LOOK_EVERY_MS 150
 
 static int print_event(const struct events_options *options, uint64_t number,
-		       const struct health_event *event)
+                       const struct health_event *event)
 {
 	int error;
 
@@ -35,13 +35,13 @@ static int print_event(const struct events_options *options, uint64_t number,
 static void tell_lost(uint64_t lost)
 {
 	fprintf(stderr,
-		"checkerctl: %" PRIu64 " events lost: the ring had gone on\n",
-		lost);
+	        "checkerctl: %" PRIu64 " events lost: the ring had gone on\n",
+	        lost);
 }
 
 /* {"events":[...],"lost":N} */
 static int print_document(struct event_reader *events,
-			  const struct health_shm *shm)
+                          const struct health_shm *shm)
 {
 	struct health_event event;
 	const char *comma = "";
@@ -59,7 +59,7 @@ static int print_document(struct event_reader *events,
 }
 
 int events_print(const char *path, const struct events_options *options,
-		 char *ret_error)
+                 char *ret_error)
 {
 	struct segment_reader reader CLEANUP(segment_reader_close) = { 0 };
 	struct event_reader events;
@@ -87,8 +87,8 @@ static void attend(struct segment_reader *reader, bool *waiting)
 	int result;
 
 	result = reader->base == NULL
-		     ? segment_reader_open(reader, reader->path, error)
-		     : segment_reader_refresh(reader, error);
+	                 ? segment_reader_open(reader, reader->path, error)
+	                 : segment_reader_refresh(reader, error);
 	if (result < 0 && !*waiting)
 		fprintf(stderr, "checkerctl: waiting: %s\n", error);
 	*waiting = result < 0;

@@ -18,7 +18,7 @@ struct events_options {
  * `ret_error` (SEGMENT_READER_ERROR_SIZE bytes) if the segment cannot be
  * read; -ENOMEM. */
 int events_print(const char *path, const struct events_options *options,
-		 char *ret_error);
+                 char *ret_error);
 
 /* Prints what there is and what comes, for ever; a segment that is absent is
  * waited for.  Returns a negative errno if standard output takes no more. */

@@ -39,7 +39,8 @@
 #define WORK_MAX   4000000u
 #define STEP_PRICE 16u
 #define FRAME_RATE 16u /* bytes that are kept for one unit */
-#define SCAN_RATE  16u /* bytes of the subject; keeps retries from being free */
+#define SCAN_RATE  16u /* bytes of the subject; keeps retries from being free  \
+	                */
 
 #define MATCH_LIMIT 100000u
 #define DEPTH_LIMIT 100000u
@@ -91,8 +92,8 @@ static int refuse(const struct expectation *expectation, const char *what,
 static int compile_code(struct expectation *expectation, struct arena *arena,
                         char *problem, size_t problem_size)
 {
-	const uint32_t options = PCRE2_AUTO_CALLOUT | PCRE2_NEVER_UTF |
-	                         PCRE2_NO_AUTO_CAPTURE;
+	const uint32_t options =
+		PCRE2_AUTO_CALLOUT | PCRE2_NEVER_UTF | PCRE2_NO_AUTO_CAPTURE;
 	size_t frame_size = 0, offset;
 	uint32_t references = 0;
 	PCRE2_UCHAR what[128];
@@ -155,8 +156,8 @@ int expectation_compile(const struct expectation **ret, const char *text,
 		[EXPECT_PLAIN] = "what is not there cannot be waited for",
 		[EXPECT_NONE_OF] = "this key negates already, see expect_body",
 	};
-	struct expectation *expectation = arena_alloc(arena, 1,
-	                                              sizeof(*expectation));
+	struct expectation *expectation =
+		arena_alloc(arena, 1, sizeof(*expectation));
 	bool plain = form == EXPECT_PLAIN || form == EXPECT_NONE_OF;
 	int error = 0;
 
@@ -167,7 +168,8 @@ int expectation_compile(const struct expectation **ret, const char *text,
 	if (*text == '!' && plain) {
 		snprintf(problem, problem_size,
 		         "a ! at the start negates, and %s, allowed: REGEX; "
-		         "\\! is the character", advice[form]);
+		         "\\! is the character",
+		         advice[form]);
 		return -EINVAL;
 	}
 	if (*text == '!') {
@@ -345,8 +347,8 @@ expectation_headers(const struct expectations *expectations,
 			         header->name, header->pattern);
 		else if (present)
 			snprintf(message, message_size,
-			         "header %.*s does not match \"%s\"",
-			         name_size, header->name, header->pattern);
+			         "header %.*s does not match \"%s\"", name_size,
+			         header->name, header->pattern);
 		else
 			snprintf(message, message_size, "no header %.*s",
 			         name_size, header->name);
@@ -390,10 +392,9 @@ enum health_outcome expectation_body(const struct expectations *expectations,
 	enum health_outcome outcome = check_body(expectations->fail_body, data,
 	                                         size, message, message_size);
 
-	return outcome != HEALTH_NONE
-	               ? outcome
-	               : check_body(expectations->body, data, size, message,
-	                            message_size);
+	return outcome != HEALTH_NONE ? outcome
+	                              : check_body(expectations->body, data,
+	                                           size, message, message_size);
 }
 
 enum health_outcome expectation_answer(const struct expectations *expectations,
@@ -417,7 +418,8 @@ enum health_outcome expectation_answer(const struct expectations *expectations,
 		         answer->pattern);
 		return HEALTH_L7BODY;
 	case MATCH_NO_MEMORY:
-		snprintf(message, message_size, "no memory to match the answer");
+		snprintf(message, message_size,
+		         "no memory to match the answer");
 		return HEALTH_INCONCL;
 	case MATCH_LIMITED:
 		break;

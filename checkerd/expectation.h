@@ -24,17 +24,17 @@ struct expectation;
 
 /* NULL for what is not expected. */
 struct expectations {
-	const struct expectation *answer; /* of tcp and tls */
+	const struct expectation *answer;         /* of tcp and tls */
 	const struct expectation *const *headers; /* NULL at the end */
 	const struct expectation *body;
 	const struct expectation *fail_body;
 };
 
 enum expectation_form {
-	EXPECT_PLAIN, /* "REGEX"; an ! at its start is refused */
+	EXPECT_PLAIN,     /* "REGEX"; an ! at its start is refused */
 	EXPECT_NEGATABLE, /* "REGEX" or "!REGEX" */
-	EXPECT_NONE_OF, /* "REGEX", which must not match */
-	EXPECT_HEADER, /* "NAME: REGEX" or "!NAME: REGEX" */
+	EXPECT_NONE_OF,   /* "REGEX", which must not match */
+	EXPECT_HEADER,    /* "NAME: REGEX" or "!NAME: REGEX" */
 };
 
 /* Into `arena`, which frees it; `text` must live as long.  Returns 0; -EINVAL

@@ -15,6 +15,6 @@
  * no clock.  `detail` is all zero when unknown.  Fills `buffer` of
  * EXPLANATION_SIZE bytes and returns it. */
 const char *explanation(uint64_t word, const struct health_detail *detail,
-			bool panic, char *buffer);
+                        bool panic, char *buffer);
 
 #endif

@@ -26,8 +26,9 @@ static void count(struct pool *pool, const struct host *host, int sign)
 
 	pool->eligible += (uint32_t) (eligible * sign);
 	pool->fit += (uint32_t) (host_fit(host) * sign);
-	pool->up += (uint32_t) ((eligible && host->verdict.verdict ==
-	                                             HEALTH_UP) * sign);
+	pool->up +=
+		(uint32_t) ((eligible && host->verdict.verdict == HEALTH_UP) *
+	                    sign);
 }
 
 static bool update_panic(struct pool *pool)
@@ -48,7 +49,8 @@ static struct verdict initial_verdict(const struct host_config *config)
 	return (struct verdict) { .verdict = (uint8_t) verdict };
 }
 
-/* --- who shares a probe ----------------------------------------------------- */
+/* --- who shares a probe -----------------------------------------------------
+ */
 
 /* A host and the address that its probes go to. */
 struct aim {
@@ -126,7 +128,8 @@ static int find_targets(struct fleet *fleet)
 	return 0;
 }
 
-/* --- life --------------------------------------------------------------------- */
+/* --- life
+ * --------------------------------------------------------------------- */
 
 int fleet_new(struct fleet **ret, struct config *config)
 {
@@ -141,7 +144,7 @@ int fleet_new(struct fleet **ret, struct config *config)
 	fleet->pools = calloc(config->pool_count + 1, sizeof(*fleet->pools));
 	fleet->hosts = calloc(config->host_count + 1, sizeof(*fleet->hosts));
 	fleet->targets =
-	        calloc(config->host_count + 1, sizeof(*fleet->targets));
+		calloc(config->host_count + 1, sizeof(*fleet->targets));
 	if (!fleet->pools || !fleet->hosts || !fleet->targets) {
 		fleet_free(fleet);
 		return -ENOMEM;
@@ -187,10 +190,10 @@ void fleet_recall(struct fleet *fleet, struct host *host, uint64_t word,
 {
 	fleet_judge(fleet, host,
 	            (struct verdict) {
-	                    .verdict = (uint8_t) health_word_verdict(word),
-	                    .failcount = (uint16_t) health_word_failcount(word),
-	                    /* a kill may have left one of the two behind */
-	                    .passcount = health_word_failcount(word) > 0
+			    .verdict = (uint8_t) health_word_verdict(word),
+			    .failcount = (uint16_t) health_word_failcount(word),
+			    /* a kill may have left one of the two behind */
+			    .passcount = health_word_failcount(word) > 0
 	                                         ? 0
 	                                         : (uint16_t) passcount },
 	            (enum health_outcome) health_word_outcome(word));
@@ -211,16 +214,15 @@ bool fleet_judge(struct fleet *fleet, struct host *host, struct verdict verdict,
 uint64_t fleet_word(const struct fleet *fleet, const struct host *host)
 {
 	bool panic = fleet->pools[host->pool].panic;
-	bool routable = host_fit(host) ||
-	                (panic && host->admin == HEALTH_AUTO &&
-	                 !host_checking(host));
+	bool routable =
+		host_fit(host) ||
+		(panic && host->admin == HEALTH_AUTO && !host_checking(host));
 
-	return health_word_make((enum health_verdict) host->verdict.verdict,
-	                        (enum health_admin) host->admin, routable,
-	                        host_checking(host),
-	                        host->config->weight * HEALTH_WEIGHT_UNIT,
-	                        host->verdict.failcount,
-	                        (enum health_outcome) host->outcome);
+	return health_word_make(
+		(enum health_verdict) host->verdict.verdict,
+		(enum health_admin) host->admin, routable, host_checking(host),
+		host->config->weight * HEALTH_WEIGHT_UNIT,
+		host->verdict.failcount, (enum health_outcome) host->outcome);
 }
 
 uint64_t fleet_pool_word(const struct fleet *fleet, uint32_t pool)

@@ -26,7 +26,7 @@ struct host {
 	uint32_t index;
 	uint32_t pool;
 	struct verdict verdict;
-	uint8_t admin; /* enum health_admin */
+	uint8_t admin;   /* enum health_admin */
 	uint8_t outcome; /* enum health_outcome, the last one that counted */
 };
 
@@ -35,19 +35,19 @@ struct host {
  * each judges the answer by its own settings. */
 struct target {
 	struct schedule_entry timer; /* first, so that it leads to the target */
-	struct host *hosts; /* at least one; by host->next */
+	struct host *hosts;          /* at least one; by host->next */
 	uint32_t host_count;
-	uint32_t index; /* of its first host */
+	uint32_t index;        /* of its first host */
 	struct flight *flight; /* the probe under way: the daemon's, or NULL */
-	uint64_t started_us; /* the last probe; 0: none yet */
-	bool confirming; /* a streak that live traffic began: no waiting */
+	uint64_t started_us;   /* the last probe; 0: none yet */
+	bool confirming;  /* a streak that live traffic began: no waiting */
 	bool out_of_turn; /* this probe came at once: the next at its phase */
 };
 
 struct pool {
 	const struct pool_config *config;
 	struct host *hosts;
-	uint32_t fit; /* would take traffic if nobody were in panic */
+	uint32_t fit;      /* would take traffic if nobody were in panic */
 	uint32_t eligible; /* not taken out by a person */
 	uint32_t up;
 	bool panic;

@@ -23,10 +23,10 @@
 #define GRPC_HEALTH_ANSWER_MAX 256
 
 enum grpc_serving { /* other values may come */
-	GRPC_SERVING_UNKNOWN,
-	GRPC_SERVING,
-	GRPC_NOT_SERVING,
-	GRPC_SERVICE_UNKNOWN
+	            GRPC_SERVING_UNKNOWN,
+	            GRPC_SERVING,
+	            GRPC_NOT_SERVING,
+	            GRPC_SERVICE_UNKNOWN
 };
 
 /* Writes the request, framed, to `buffer` of GRPC_HEALTH_REQUEST_SIZE bytes;

@@ -14,8 +14,8 @@
 
 struct lag {
 	uint64_t last_wake_us; /* 0: never woke */
-	uint64_t total_us; /* all lag so far: who lived through some of it
-	                      compares */
+	uint64_t total_us;     /* all lag so far: who lived through some of it
+	                          compares */
 };
 
 /* The loop is awake.  Returns the lag that just ended, 0 if none. */

@@ -38,7 +38,7 @@ void log_open(void)
 	if (stream == NULL || fstat(STDERR_FILENO, &status) < 0)
 		return;
 	snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t) status.st_dev,
-		 (uintmax_t) status.st_ino);
+	         (uintmax_t) status.st_ino);
 	to_journal = strcmp(stream, ours) == 0;
 }
 
@@ -57,8 +57,8 @@ static void disarm(char *text)
 }
 
 static void send_to_journal(int level, const char *message_id,
-			    const struct log_field *fields,
-			    unsigned field_count, const char *text)
+                            const struct log_field *fields,
+                            unsigned field_count, const char *text)
 {
 	char texts[FIELDS_OURS + FIELDS_MAX][FIELD_SIZE];
 	char message[LINE_SIZE + sizeof("MESSAGE=")];
@@ -77,7 +77,7 @@ static void send_to_journal(int level, const char *message_id,
 	}
 	for (i = 0; i < field_count && i < FIELDS_MAX; i++, count++) {
 		snprintf(texts[count], FIELD_SIZE, "%s=%s", fields[i].name,
-			 fields[i].value);
+		         fields[i].value);
 		vector[count].iov_base = texts[count];
 	}
 	for (i = 0; i < count; i++)
@@ -103,9 +103,9 @@ static void send_to_stderr(const char *text)
 }
 
 static void PRINTF_LIKE(5, 0)
-    log_arguments(int level, const char *message_id,
-		  const struct log_field *fields, unsigned field_count,
-		  const char *format, va_list arguments)
+	log_arguments(int level, const char *message_id,
+                      const struct log_field *fields, unsigned field_count,
+                      const char *format, va_list arguments)
 {
 	char text[LINE_SIZE];
 
@@ -129,13 +129,13 @@ void log_print(int level, const char *format, ...)
 }
 
 void log_fields(int level, const char *message_id,
-		const struct log_field *fields, unsigned field_count,
-		const char *format, ...)
+                const struct log_field *fields, unsigned field_count,
+                const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
 	log_arguments(level, message_id, fields, field_count, format,
-		      arguments);
+	              arguments);
 	va_end(arguments);
 }

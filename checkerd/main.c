@@ -16,17 +16,17 @@
 #endif
 
 static const char usage[] =
-        "checkerd [-c FILE] [-t | -T | --once]\n"
-        "Active health checks for open-source nginx.\n"
-        "\n"
-        "  -c, --config FILE  the configuration (" CHECKERD_CONFIG_PATH ")\n"
-        "  -t, --test         test the configuration and exit\n"
-        "  -T, --print        test it, print it with all defaults and exit\n"
-        "      --once         probe every host once, print a table and exit\n"
-        "  -V, --version      print the version and exit\n"
-        "  -h, --help         print this and exit\n"
-        "\n"
-        "Signals: HUP reloads, TERM and INT stop.  See checkerd(8).\n";
+	"checkerd [-c FILE] [-t | -T | --once]\n"
+	"Active health checks for open-source nginx.\n"
+	"\n"
+	"  -c, --config FILE  the configuration (" CHECKERD_CONFIG_PATH ")\n"
+	"  -t, --test         test the configuration and exit\n"
+	"  -T, --print        test it, print it with all defaults and exit\n"
+	"      --once         probe every host once, print a table and exit\n"
+	"  -V, --version      print the version and exit\n"
+	"  -h, --help         print this and exit\n"
+	"\n"
+	"Signals: HUP reloads, TERM and INT stop.  See checkerd(8).\n";
 
 /* Each probe in flight is a descriptor; the default soft limit is made for
  * select(), which nothing here uses. */
@@ -48,8 +48,7 @@ static int look_at(const char *path, enum mode mode)
 {
 	struct config_errors errors = { 0 };
 	struct config *config = NULL;
-	int r = config_load(path, &config_system, &errors,
-	                    &config);
+	int r = config_load(path, &config_system, &errors, &config);
 
 	config_errors_print(&errors, stderr);
 	config_errors_clear(&errors);

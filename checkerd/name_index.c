@@ -80,10 +80,9 @@ static struct slot *find_slot(const struct name_index *index, uint32_t hash,
 	for (uint32_t i = hash & index->mask;; i = (i + 1) & index->mask) {
 		struct slot *slot = &index->slots[i];
 
-		if (!slot->pool ||
-		    (slot->hash == hash &&
-		     text_equal(slot->pool, pool, pool_size) &&
-		     text_equal(slot->id, id, id_size)))
+		if (!slot->pool || (slot->hash == hash &&
+		                    text_equal(slot->pool, pool, pool_size) &&
+		                    text_equal(slot->id, id, id_size)))
 			return slot;
 	}
 }
@@ -120,7 +119,7 @@ uint32_t name_index_find(const struct name_index *index, const char *pool,
                          size_t pool_size, const char *id, size_t id_size)
 {
 	const struct slot *slot =
-	        find_slot(index, hash_name(pool, pool_size, id, id_size), pool,
+		find_slot(index, hash_name(pool, pool_size, id, id_size), pool,
 	                  pool_size, id, id_size);
 
 	return slot->pool ? slot->value : NAME_INDEX_NONE;

@@ -10,7 +10,7 @@
 #define WORD_MAX 63
 
 static size_t distance(const char *a, size_t a_size, const char *b,
-		       size_t b_size)
+                       size_t b_size)
 {
 	size_t row[WORD_MAX + 1], i, j;
 
@@ -46,7 +46,7 @@ int nearest_offer(struct nearest *nearest, const char *known, size_t size)
 	size_t found;
 
 	found = distance(nearest->word, nearest->size, known,
-			 size < WORD_MAX ? size : WORD_MAX);
+	                 size < WORD_MAX ? size : WORD_MAX);
 	if (found >= nearest->distance)
 		return 0;
 	nearest->distance = found;

@@ -54,8 +54,8 @@ int parse_bool(bool *ret, const char *text)
 		const char *text;
 		bool value;
 	} words[] = {
-		{ "on", true },  { "yes", true }, { "true", true },
-		{ "1", true },   { "off", false }, { "no", false },
+		{ "on", true },     { "yes", true },  { "true", true },
+		{ "1", true },      { "off", false }, { "no", false },
 		{ "false", false }, { "0", false },
 	};
 

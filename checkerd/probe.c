@@ -236,7 +236,8 @@ static void unlink_in_flight(struct probe *probe)
 		probe->prober->in_flight = probe->next;
 }
 
-/* --- its end --------------------------------------------------------------- */
+/* --- its end ---------------------------------------------------------------
+ */
 
 static void measure(struct probe *probe)
 {
@@ -261,8 +262,8 @@ static void measure(struct probe *probe)
 		result->first_byte_us = 0;
 		if (first_us != 0)
 			result->first_byte_us =
-			        result->total_us +
-			        (uint32_t) (first_us - probe->talk.began_us);
+				result->total_us +
+				(uint32_t) (first_us - probe->talk.began_us);
 		result->total_us += (uint32_t) talk_us;
 	}
 }
@@ -300,7 +301,8 @@ static bool begin_again(struct probe *probe, CURLcode code)
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
 	                 (long) ((probe->transfer.talk_until_us - now_us) /
-	                         USEC_PER_MSEC) + 1);
+	                         USEC_PER_MSEC) +
+	                         1);
 	return curl_loop_add(probe->prober->loop, &probe->transfer) >= 0;
 }
 
@@ -341,8 +343,8 @@ static int prepare(struct probe *probe)
 {
 	const struct settings *settings = probe->settings;
 	CURL *easy = probe->transfer.easy;
-	uint32_t deadline_ms = settings->connect_timeout_ms +
-	                       settings->read_timeout_ms;
+	uint32_t deadline_ms =
+		settings->connect_timeout_ms + settings->read_timeout_ms;
 	CURLcode code;
 
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
@@ -350,7 +352,7 @@ static int prepare(struct probe *probe)
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) deadline_ms);
 	probe->transfer.talk = probe->check->talk;
 	probe->transfer.talk_until_us =
-	        monotonic_us() + deadline_ms * USEC_PER_MSEC;
+		monotonic_us() + deadline_ms * USEC_PER_MSEC;
 	curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN,
 	                 probe->check->http_major != 0 ? 1L : 0L);
 	if (probe->check->tls) {

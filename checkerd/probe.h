@@ -29,6 +29,7 @@ struct probe_result {
 	/* of the certificate that the host showed, also if it was not good
 	 * enough; CLOCK_REALTIME, 0: none */
 	uint64_t cert_expires_at_us;
+	bool timed_out; /* in whichever phase: the outcome says */
 	char message[HEALTH_MESSAGE_SIZE]; /* why, for people */
 };
 

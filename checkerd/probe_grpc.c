@@ -84,9 +84,9 @@ static void on_field(struct probe *probe, const char *line, size_t length)
 
 	value = value_of(line, length, "content-type", &size);
 	if (value != NULL)
-		probe->grpc.is_grpc = size >= sizeof(type) - 1 &&
-		                      memcmp(value, type, sizeof(type) - 1) ==
-		                              0;
+		probe->grpc.is_grpc =
+			size >= sizeof(type) - 1 &&
+			memcmp(value, type, sizeof(type) - 1) == 0;
 	value = value_of(line, length, "grpc-status", &size);
 	if (value != NULL) {
 		probe->grpc.has_status = true;

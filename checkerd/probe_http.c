@@ -258,9 +258,9 @@ static bool judge(const struct probe *probe, const struct settings *settings,
 		result->outcome = judge_head(probe, expectations, result);
 	if (result->outcome == HEALTH_NONE)
 		result->outcome = expectation_body(
-		        expectations, probe_buffer_text(&probe->body),
-		        probe->body.size, result->message,
-		        sizeof(result->message));
+			expectations, probe_buffer_text(&probe->body),
+			probe->body.size, result->message,
+			sizeof(result->message));
 	if (result->outcome == HEALTH_NONE)
 		result->outcome = HEALTH_L7OK;
 	return true;

@@ -72,16 +72,16 @@ static bool judge_local(const struct probe *probe, CURLcode code,
 	if (code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CERTPROBLEM) {
 		result->outcome = HEALTH_INCONCL;
 		probe_explain(result, "no probe: %s",
-		              probe->tls.problem[0] != '\0'
-		                      ? probe->tls.problem
-		                      : probe->error);
+		              probe->tls.problem[0] != '\0' ? probe->tls.problem
+		                                            : probe->error);
 		return true;
 	}
 	if (probe->stop == STOP_MEMORY)
 		error = ENOMEM;
 	else if (probe->transfer.watch_error != 0)
 		error = -probe->transfer.watch_error;
-	else if (code == CURLE_COULDNT_CONNECT && is_local(connect_errno(probe)))
+	else if (code == CURLE_COULDNT_CONNECT &&
+	         is_local(connect_errno(probe)))
 		error = connect_errno(probe);
 	else
 		return false;
@@ -104,8 +104,7 @@ static const char *connect_text(const struct probe *probe)
 static bool has_no_h2(const struct probe *probe)
 {
 	return probe->phase == PHASE_TALK && !probe->check->tls &&
-	       probe->check->http_major == '2' &&
-	       probe->http.header_bytes == 0;
+	       probe->check->http_major == '2' && probe->http.header_bytes == 0;
 }
 
 /* libcurl's words, but for the place that it thinks it is connected to. */
@@ -113,7 +112,7 @@ static void explain_in_words(const struct probe *probe, CURLcode code,
                              struct probe_result *result)
 {
 	const char *words = probe->error[0] != '\0' ? probe->error
-	                                           : curl_easy_strerror(code);
+	                                            : curl_easy_strerror(code);
 	const char *place = strstr(words, " in connection to ");
 
 	probe_explain(result, "%s%.*s", has_no_h2(probe) ? "no HTTP/2: " : "",
@@ -127,6 +126,7 @@ static void explain_timeout(const struct probe *probe,
 {
 	const struct settings *settings = probe->settings;
 
+	result->timed_out = true;
 	if (probe->phase == PHASE_CONNECT)
 		probe_explain(result, "no connection within %u ms",
 		              settings->connect_timeout_ms);
@@ -173,7 +173,9 @@ static bool judge_tls(const struct probe *probe, CURLcode code,
                       struct probe_result *result)
 {
 	if (probe->stop == STOP_ALPN)
-		probe_explain(result, "no HTTP/2: the server has not agreed to it (ALPN)");
+		probe_explain(
+			result,
+			"no HTTP/2: the server has not agreed to it (ALPN)");
 	else if (code != CURLE_OK && probe->tls.alert != 0)
 		explain_alert(probe, code, result);
 	else

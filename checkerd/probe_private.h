@@ -21,22 +21,17 @@
 /* Why a callback of ours made libcurl stop. */
 enum probe_stop {
 	STOP_NONE,
-	STOP_ALPN, /* no HTTP/2 to be had */
+	STOP_ALPN,    /* no HTTP/2 to be had */
 	STOP_VERSION, /* an answer in an HTTP that was not asked for */
 	STOP_HEADERS, /* more of them than an answer may have */
-	STOP_BODY, /* as much of it as is looked at */
+	STOP_BODY,    /* as much of it as is looked at */
 	STOP_MEMORY,
 	STOP_SWITCHED /* status 101: what follows is not HTTP */
 };
 
 /* How far a transfer has come; kept up by callbacks, since libcurl's times
  * are those of all its attempts. */
-enum probe_phase {
-	PHASE_CONNECT,
-	PHASE_HANDSHAKE,
-	PHASE_TALK,
-	PHASE_COUNT
-};
+enum probe_phase { PHASE_CONNECT, PHASE_HANDSHAKE, PHASE_TALK, PHASE_COUNT };
 
 /* A connection that outlives its probes; see probe_line.c. */
 struct kept {
@@ -61,7 +56,7 @@ struct prober {
 	struct curl_loop *loop;
 	CURLU *url; /* that of all probes without TLS, parsed once */
 	struct curl_slist *connect_to; /* where all the others go */
-	struct trust *trusts; /* see probe_tls.c */
+	struct trust *trusts;          /* see probe_tls.c */
 	struct probe *in_flight;
 	struct probe *idle; /* last used first: its memory is warm */
 };
@@ -71,14 +66,14 @@ struct prober {
 struct probe {
 	struct curl_transfer transfer; /* the first: see probe_of() */
 	struct prober *prober;
-	struct probe *next; /* in flight or idle */
+	struct probe *next;     /* in flight or idle */
 	struct probe *previous; /* in flight */
 	const struct check *check;
 	const struct settings *settings;
 	struct probe_wants wants;
 	probe_done_fn done;
 	void *owner;
-	CURLcode code; /* how the transfer ended, */
+	CURLcode code;                /* how the transfer ended, */
 	struct probe_result measured; /* and what it took: no outcome yet */
 	struct address address;
 	struct kept *kept; /* or NULL */
@@ -86,7 +81,7 @@ struct probe {
 	int socket_errno; /* of opening it; 0: none */
 	enum probe_stop stop;
 	char error[CURL_ERROR_SIZE]; /* libcurl's words */
-	struct probe_buffer body; /* or whatever tcp and tls servers say */
+	struct probe_buffer body;    /* or whatever tcp and tls servers say */
 	struct {
 		void *headers; /* see probe_request.c */
 		size_t headers_size;
@@ -95,7 +90,7 @@ struct probe {
 		size_t body_max;
 		bool body_wanted;
 		struct probe_buffer head; /* if wanted: its lines */
-		char status_text[48]; /* the answer's, unchecked */
+		char status_text[48];     /* the answer's, unchecked */
 	} http;
 	struct {
 		bool is_grpc; /* so its Content-Type says */
@@ -104,7 +99,7 @@ struct probe {
 		char message[64]; /* the answer's, unchecked */
 	} grpc;
 	struct {
-		uint64_t began_us; /* with the connection; 0: not yet */
+		uint64_t began_us;      /* with the connection; 0: not yet */
 		uint64_t first_byte_us; /* after that */
 		size_t sent;
 		struct expectation_progress progress;
@@ -133,7 +128,7 @@ struct check {
 	              struct probe_result *result);
 	curl_talk_fn talk; /* see curl_loop.h */
 	long http_version; /* CURL_HTTP_VERSION_...; 0: the settings' */
-	char http_major; /* '1' or '2' */
+	char http_major;   /* '1' or '2' */
 	bool tls;
 	bool speaks_first; /* sends something once it is connected */
 };
@@ -161,7 +156,7 @@ const char *probe_buffer_text(const struct probe_buffer *buffer);
 /* Sets the sentence for people.  What came from outside may be in it: bytes
  * that are not printable ASCII are replaced. */
 void probe_explain(struct probe_result *result, const char *format, ...)
-        PRINTF_LIKE(2, 3);
+	PRINTF_LIKE(2, 3);
 
 /* --- probe_request.c ------------------------------------------------------ */
 
@@ -170,7 +165,7 @@ void probe_explain(struct probe_result *result, const char *format, ...)
 struct request_field {
 	const char *name;
 	const char *text;
-	bool with_body; /* only then */
+	bool with_body;  /* only then */
 	bool with_close; /* only if the connection is not kept */
 };
 

@@ -80,7 +80,9 @@ CURLcode probe_set_fields(struct probe *probe,
 	count += field_count + 2;
 	first = make_room(probe, count * sizeof(*node) + strlen(host) +
 	                                 strlen(settings->user_agent) +
-	                                 sizeof("Host: " "User-Agent: ") + 1);
+	                                 sizeof("Host: "
+	                                        "User-Agent: ") +
+	                                 1);
 	if (first == NULL)
 		return CURLE_OUT_OF_MEMORY;
 	node = first;
@@ -98,11 +100,11 @@ CURLcode probe_set_fields(struct probe *probe,
 	for (i = 0; first + i + 1 < node; i++)
 		first[i].next = &first[i + 1];
 	first[i].next = NULL;
-	return curl_easy_setopt(probe->transfer.easy, CURLOPT_HTTPHEADER, first);
+	return curl_easy_setopt(probe->transfer.easy, CURLOPT_HTTPHEADER,
+	                        first);
 }
 
-CURLcode probe_set_http(struct probe *probe, const char *target,
-                        bool with_body)
+CURLcode probe_set_http(struct probe *probe, const char *target, bool with_body)
 {
 	const struct check *check = probe->check;
 	CURL *easy = probe->transfer.easy;
@@ -119,10 +121,9 @@ CURLcode probe_set_http(struct probe *probe, const char *target,
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, version);
 	/* what is sent in several segments must not wait for the first one's
 	 * acknowledgement */
-	curl_easy_setopt(easy, CURLOPT_TCP_NODELAY,
-	                 with_body || check->tls || check->http_major == '2'
-	                         ? 1L
-	                         : 0L);
+	curl_easy_setopt(
+		easy, CURLOPT_TCP_NODELAY,
+		with_body || check->tls || check->http_major == '2' ? 1L : 0L);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
 	curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	return curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, target);

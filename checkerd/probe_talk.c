@@ -92,9 +92,9 @@ static uint32_t talk(struct curl_transfer *transfer, CURLcode *ret_result)
 	if (*ret_result != CURLE_OK && *ret_result != CURLE_AGAIN)
 		return 0;
 	verdict->outcome = expectation_answer(
-	        &probe->settings->expectations, &probe->talk.progress,
-	        probe_buffer_text(&probe->body), probe->body.size, complete,
-	        verdict->message, sizeof(verdict->message));
+		&probe->settings->expectations, &probe->talk.progress,
+		probe_buffer_text(&probe->body), probe->body.size, complete,
+		verdict->message, sizeof(verdict->message));
 	if (verdict->outcome == HEALTH_NONE)
 		return EPOLLIN;
 	*ret_result = CURLE_OK;

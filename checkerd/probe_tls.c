@@ -34,7 +34,7 @@
 struct trust {
 	struct trust *next;
 	char *path;
-	struct stat stat; /* when it was read */
+	struct stat stat;  /* when it was read */
 	X509_STORE *store; /* NULL: it could not be */
 };
 
@@ -153,8 +153,8 @@ static int verify(X509_STORE_CTX *asked, X509_STORE *store, SSL *ssl)
 	} else {
 		X509_STORE_CTX_set_default(context, "ssl_server");
 		X509_VERIFY_PARAM_set_auth_level(
-		        X509_STORE_CTX_get0_param(context),
-		        SSL_get_security_level(ssl));
+			X509_STORE_CTX_get0_param(context),
+			SSL_get_security_level(ssl));
 		r = X509_verify_cert(context);
 		X509_STORE_CTX_set_error(asked,
 		                         X509_STORE_CTX_get_error(context));
@@ -166,7 +166,7 @@ static int verify(X509_STORE_CTX *asked, X509_STORE *store, SSL *ssl)
 static int on_certificate(X509_STORE_CTX *context, void *userdata)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(
-	        context, SSL_get_ex_data_X509_STORE_CTX_idx());
+		context, SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct probe *probe = probe_of_ssl(ssl);
 	X509_STORE *store;
 
@@ -174,7 +174,7 @@ static int on_certificate(X509_STORE_CTX *context, void *userdata)
 	if (probe == NULL)
 		return 0;
 	probe->tls.cert_expires_at_us =
-	        expiry_us(X509_STORE_CTX_get0_cert(context));
+		expiry_us(X509_STORE_CTX_get0_cert(context));
 	if (!probe->settings->tls_verify) {
 		X509_STORE_CTX_set_error(context, X509_V_OK);
 		return 1;
@@ -216,8 +216,7 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *userdata)
 	if (settings->tls_verify &&
 	    trust_store(probe->prober, settings->tls_ca) == NULL) {
 		snprintf(probe->tls.problem, sizeof(probe->tls.problem),
-		         "no certificates to trust in %.80s",
-		         settings->tls_ca);
+		         "no certificates to trust in %.80s", settings->tls_ca);
 		return CURLE_SSL_CACERT_BADFILE;
 	}
 	ssl_ctx_drop(&probe->tls.ssl_ctx);

@@ -11,7 +11,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* --- the journal ------------------------------------------------------------ */
+/* --- the journal ------------------------------------------------------------
+ */
 
 static void log_event(const struct health_event *event, const char *why)
 {
@@ -62,7 +63,8 @@ static void log_event(const struct health_event *event, const char *why)
 		           *why ? ", " : "", why);
 }
 
-/* --- the segment ------------------------------------------------------------- */
+/* --- the segment -------------------------------------------------------------
+ */
 
 static void copy_name(char to[HEALTH_NAME_SIZE], const char *from)
 {
@@ -85,7 +87,7 @@ static struct health_event describe_host(const struct fleet *fleet,
                                          enum health_event_kind kind)
 {
 	struct health_event event =
-	        describe_pool(fleet->pools[host->pool].config, kind);
+		describe_pool(fleet->pools[host->pool].config, kind);
 
 	copy_name(event.host_id, host->config->id);
 	address_text(&host->config->address, event.address);
@@ -139,13 +141,14 @@ void publish_panic(struct segment_writer *writer, const struct fleet *fleet,
 {
 	const struct pool *of = &fleet->pools[pool];
 	struct health_event event = describe_pool(
-	        of->config, of->panic ? HEALTH_PANIC_ON : HEALTH_PANIC_OFF);
+		of->config, of->panic ? HEALTH_PANIC_ON : HEALTH_PANIC_OFF);
 	struct segment_change change = { .host = HEALTH_ALL_HOSTS,
 		                         .event = &event };
 	char why[96];
 
 	snprintf(why, sizeof(why),
-	         "%" PRIu32 " of %" PRIu32 " hosts are fit, panic is below %u%%",
+	         "%" PRIu32 " of %" PRIu32
+	         " hosts are fit, panic is below %u%%",
 	         of->fit, of->eligible, of->config->panic_percent);
 	publish_event(writer, &change, why);
 	for (uint32_t i = 0; i < of->config->host_count; i++) {
@@ -160,7 +163,7 @@ void publish_certificate(struct segment_writer *writer,
 {
 	struct segment_change change = change_of(fleet, host);
 	struct health_event event =
-	        describe_host(fleet, host, HEALTH_CERT_EXPIRING);
+		describe_host(fleet, host, HEALTH_CERT_EXPIRING);
 	int64_t left_us = (int64_t) (expires_at_us - event.at_us);
 	char why[96];
 

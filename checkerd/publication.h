@@ -14,7 +14,7 @@ struct segment_writer;
 struct cause {
 	enum health_outcome outcome;
 	uint16_t http_status; /* 0: none */
-	const char *why; /* for people */
+	const char *why;      /* for people */
 };
 
 /* Publishes the word of `host`, and the event if its effective state is

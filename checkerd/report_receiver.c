@@ -126,18 +126,18 @@ static int bind_socket(struct report_receiver *receiver, const char *path)
 	if (strlen(path) >= sizeof(address->sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address->sun_path, path);
-	receiver->fd = socket(AF_UNIX,
-	                      SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	receiver->fd =
+		socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (receiver->fd < 0)
 		return -errno;
-	if (setsockopt(receiver->fd, SOL_SOCKET, SO_PASSCRED, &on,
-	               sizeof(on)) < 0)
+	if (setsockopt(receiver->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) <
+	    0)
 		return -errno;
 	/* we hold the segment's lock: no other checkerd listens there */
 	if (unlink(path) < 0 && errno != ENOENT)
 		return -errno;
-	if (bind(receiver->fd, (struct sockaddr *) address,
-	         sizeof(*address)) < 0)
+	if (bind(receiver->fd, (struct sockaddr *) address, sizeof(*address)) <
+	    0)
 		return -errno;
 	receiver->bound = true;
 	/* who may send is decided by uid, not by mode */

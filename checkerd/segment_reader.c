@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 
 static int PRINTF_LIKE(3, 4)
-    fail(char *ret_error, int error, const char *format, ...)
+	fail(char *ret_error, int error, const char *format, ...)
 {
 	va_list arguments;
 
@@ -31,19 +31,19 @@ static int fail_errno(char *ret_error, const char *path, int error)
 	case ENOENT:
 	case ENOTDIR:
 		return fail(ret_error, -ENOENT,
-			    "no segment at %s: is checkerd running?", path);
+		            "no segment at %s: is checkerd running?", path);
 	case EACCES:
 		return fail(ret_error, -error,
-			    "%s: permission denied: `segment_mode` and its "
-			    "directory decide who may read",
-			    path);
+		            "%s: permission denied: `segment_mode` and its "
+		            "directory decide who may read",
+		            path);
 	default:
 		return fail(ret_error, -error, "%s: %s", path, strerror(error));
 	}
 }
 
 int segment_reader_open(struct segment_reader *ret, const char *path,
-			char *ret_error)
+                        char *ret_error)
 {
 	int fd CLEANUP(close_fd) = -1;
 	struct segment_reader reader = { .path = path };
@@ -56,7 +56,7 @@ int segment_reader_open(struct segment_reader *ret, const char *path,
 		return fail_errno(ret_error, path, errno);
 	if (!S_ISREG(status.st_mode))
 		return fail(ret_error, -EBADMSG, "%s: not a regular file",
-			    path);
+		            path);
 	if (status.st_size == 0)
 		return fail(ret_error, -EBADMSG, "%s: empty", path);
 
@@ -70,7 +70,7 @@ int segment_reader_open(struct segment_reader *ret, const char *path,
 	if (damage != NULL) {
 		segment_reader_close(&reader);
 		return fail(ret_error, -EBADMSG,
-			    "%s: no segment of this version: %s", path, damage);
+		            "%s: no segment of this version: %s", path, damage);
 	}
 	*ret = reader;
 	return 0;

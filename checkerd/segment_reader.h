@@ -28,7 +28,7 @@ struct segment_reader {
  * file that is no segment), with a sentence in `ret_error`, which has
  * SEGMENT_READER_ERROR_SIZE bytes. */
 int segment_reader_open(struct segment_reader *ret, const char *path,
-			char *ret_error);
+                        char *ret_error);
 
 /* Maps the file that has the name now, if that is another one: a segment
  * that was superseded, or made anew.  Returns 1 if it did, 0 if nothing

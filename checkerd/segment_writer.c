@@ -235,8 +235,8 @@ static int map_existing(struct segment_writer *writer)
 	            MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
 		return -errno;
-	writer->rejected = health_shm_attach(&mapping->shm, base,
-	                                     (uint64_t) st.st_size);
+	writer->rejected =
+		health_shm_attach(&mapping->shm, base, (uint64_t) st.st_size);
 	if (!writer->rejected)
 		writer->rejected = implausible(base);
 	if (writer->rejected) {
@@ -261,7 +261,8 @@ static int make_file(struct segment_writer *writer,
 	void *base;
 	int r;
 
-	/* A leftover of a killed process: we hold the lock, so it is nobody's. */
+	/* A leftover of a killed process: we hold the lock, so it is nobody's.
+	 */
 	if (unlink(writer->next_path) < 0 && errno != ENOENT)
 		return -errno;
 	fd = open(writer->next_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
@@ -303,8 +304,8 @@ static int make_file(struct segment_writer *writer,
 static void host_names(const struct health_shm *shm, uint32_t host,
                        struct health_text *ret_pool, struct health_text *ret_id)
 {
-	*ret_pool = health_shm_text(shm,
-	                            shm->pools[shm->hosts[host].pool].name);
+	*ret_pool =
+		health_shm_text(shm, shm->pools[shm->hosts[host].pool].name);
 	*ret_id = health_shm_text(shm, shm->hosts[host].id);
 }
 
@@ -346,15 +347,15 @@ static int carry_pools(const struct mapping *from, struct mapping *to)
 
 	for (uint32_t i = 0; r == 0 && i < from->shm.pool_count; i++) {
 		struct health_text name =
-		        health_shm_text(&from->shm, from->shm.pools[i].name);
+			health_shm_text(&from->shm, from->shm.pools[i].name);
 
 		r = name_index_add(names, name.data, name.size, "", 0, i);
 	}
 	for (uint32_t i = 0; r == 0 && i < to->shm.pool_count; i++) {
 		struct health_text name =
-		        health_shm_text(&to->shm, to->shm.pools[i].name);
-		uint32_t at = name_index_find(names, name.data, name.size, "",
-		                              0);
+			health_shm_text(&to->shm, to->shm.pools[i].name);
+		uint32_t at =
+			name_index_find(names, name.data, name.size, "", 0);
 
 		if (at != NAME_INDEX_NONE)
 			*pool_word(to, i) = *pool_word(from, at);
@@ -404,7 +405,7 @@ static int carry_over(struct segment_writer *writer)
 		return -ENOMEM;
 	to->header->stream = from->header->stream;
 	to->header->generation =
-	        (from->header->generation & ~HEALTH_SUPERSEDED) + 1;
+		(from->header->generation & ~HEALTH_SUPERSEDED) + 1;
 	to->header->heartbeat = from->header->heartbeat + 1;
 	memcpy(&to->header->stats_probes, &from->header->stats_probes,
 	       sizeof(*to->header) -
@@ -453,7 +454,8 @@ int segment_writer_prepare(struct segment_writer *writer,
 		unlink(writer->next_path);
 		return r;
 	}
-	next->shm.stream = next->header->stream; /* attached before it had one */
+	next->shm.stream =
+		next->header->stream; /* attached before it had one */
 	return current->header ? SEGMENT_REPLACED : SEGMENT_CREATED;
 }
 
@@ -502,8 +504,8 @@ static int take_lock(struct segment_writer *writer, pid_t *ret_pid)
 	if (snprintf(path, sizeof(path), "%s.lock", writer->path) >=
 	    (int) sizeof(path))
 		return -ENAMETOOLONG;
-	writer->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-	                       0644);
+	writer->lock_fd =
+		open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (writer->lock_fd < 0)
 		return -errno;
 	if (flock(writer->lock_fd, LOCK_EX | LOCK_NB) < 0) {
@@ -572,7 +574,8 @@ const struct health_shm *segment_writer_shm(const struct segment_writer *writer)
 	return &target((struct segment_writer *) writer)->shm;
 }
 
-/* --- what the daemon says -------------------------------------------------- */
+/* --- what the daemon says --------------------------------------------------
+ */
 
 const struct health_detail *
 segment_writer_detail(const struct segment_writer *writer, uint32_t host)
@@ -649,7 +652,7 @@ void segment_writer_count_probe(struct segment_writer *writer,
 {
 	struct health_header *header = target(writer)->header;
 	uint64_t *bucket =
-	        &header->stats_lateness[health_lateness_bucket(lateness_us)];
+		&header->stats_lateness[health_lateness_bucket(lateness_us)];
 
 	store(bucket, *bucket + 1);
 	store(&header->stats_probes, header->stats_probes + 1);

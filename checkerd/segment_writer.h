@@ -55,7 +55,8 @@ int segment_writer_activate(struct segment_writer *writer);
 /* Why the segment found at the start was not fit for adoption, or NULL. */
 const char *segment_writer_rejected(const struct segment_writer *writer);
 
-const struct health_shm *segment_writer_shm(const struct segment_writer *writer);
+const struct health_shm *
+segment_writer_shm(const struct segment_writer *writer);
 
 /* The writer's own view of a host's detail; valid until the next call. */
 const struct health_detail *
@@ -69,7 +70,7 @@ void segment_writer_commit(struct segment_writer *writer);
 struct segment_change {
 	uint32_t host; /* HEALTH_ALL_HOSTS: none, only `event` */
 	uint64_t word;
-	uint64_t pool_word; /* of the host's pool */
+	uint64_t pool_word;         /* of the host's pool */
 	struct health_event *event; /* NULL: nobody is to hear of it */
 };
 

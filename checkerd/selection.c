@@ -17,24 +17,24 @@ static bool equal(struct health_text text, const char *data, size_t size)
 
 /* `near` is empty, or stands for what follows the first `kept` bytes. */
 static int unknown(char *ret_error, const char *kind, const char *name,
-		   size_t kept, struct health_text near)
+                   size_t kept, struct health_text near)
 {
 	char escaped[160];
 
 	if (near.size == 0) {
 		snprintf(ret_error, SEGMENT_READER_ERROR_SIZE,
-			 "no %s \"%.128s\"", kind, name);
+		         "no %s \"%.128s\"", kind, name);
 		return -ENOENT;
 	}
 	terminal_escape(escaped, sizeof(escaped), near.data, near.size);
 	snprintf(ret_error, SEGMENT_READER_ERROR_SIZE,
-		 "no %s \"%.128s\"; did you mean \"%.*s%s\"?", kind, name,
-		 (int) (kept < 128 ? kept : 128), name, escaped);
+	         "no %s \"%.128s\"; did you mean \"%.*s%s\"?", kind, name,
+	         (int) (kept < 128 ? kept : 128), name, escaped);
 	return -ENOENT;
 }
 
 static int find_pool(struct selection *selection, const char *name, size_t size,
-		     struct health_text *ret_near)
+                     struct health_text *ret_near)
 {
 	struct pool_snapshot pool;
 	struct nearest nearest;
@@ -55,7 +55,7 @@ static int find_pool(struct selection *selection, const char *name, size_t size,
 }
 
 static int find_host(struct selection *selection, const char *name,
-		     struct health_text *ret_near)
+                     struct health_text *ret_near)
 {
 	struct pool_snapshot pool;
 	struct host_snapshot host;
@@ -78,12 +78,12 @@ static int find_host(struct selection *selection, const char *name,
 }
 
 int selection_find(struct selection *ret, const struct health_shm *shm,
-		   const char *name, char *ret_error)
+                   const char *name, char *ret_error)
 {
 	struct health_text near = { "", 0 };
 	const char *slash;
 
-	*ret = (struct selection){ .shm = shm, .pool_count = shm->pool_count };
+	*ret = (struct selection) { .shm = shm, .pool_count = shm->pool_count };
 	if (name == NULL)
 		return 0;
 	slash = strchrnul(name, '/');
@@ -91,7 +91,7 @@ int selection_find(struct selection *ret, const struct health_shm *shm,
 		return unknown(ret_error, "pool", name, 0, near);
 	if (*slash != '\0' && find_host(ret, slash + 1, &near) < 0)
 		return unknown(ret_error, "host", name,
-			       (size_t) (slash + 1 - name), near);
+		               (size_t) (slash + 1 - name), near);
 	return 0;
 }
 

@@ -36,7 +36,7 @@ struct tally {
 /* `name` is NULL for all.  Returns 0, or -ENOENT with a sentence that names
  * the nearest in `ret_error` (SEGMENT_READER_ERROR_SIZE bytes). */
 int selection_find(struct selection *ret, const struct health_shm *shm,
-		   const char *name, char *ret_error);
+                   const char *name, char *ret_error);
 
 void walk_begin(struct walk *walk, const struct selection *selection);
 

@@ -14,7 +14,7 @@
 
 struct server_line {
 	const char *address; /* not looked at yet */
-	const char *id; /* empty: the address */
+	const char *id;      /* empty: the address */
 	uint16_t weight;
 	uint32_t max_conns;
 	uint32_t max_fails;

@@ -17,14 +17,14 @@ static struct health_text text_at(const struct health_shm *shm, uint32_t offset)
 		left = shm->strings_size - offset;
 		text.data = shm->strings + offset;
 		text.size = strnlen(text.data, left < HEALTH_NAME_SIZE
-						   ? (size_t) left
-						   : HEALTH_NAME_SIZE - 1);
+		                                       ? (size_t) left
+		                                       : HEALTH_NAME_SIZE - 1);
 	}
 	return text;
 }
 
 void segment_snapshot(struct segment_snapshot *ret,
-		      const struct segment_reader *reader)
+                      const struct segment_reader *reader)
 {
 	const struct health_header *header = reader->shm.header;
 	uint64_t beat_us, now_us;
@@ -36,17 +36,17 @@ void segment_snapshot(struct segment_snapshot *ret,
 
 	ret->path = reader->path;
 	ret->generation =
-	    health_shm_generation(&reader->shm) & ~HEALTH_SUPERSEDED;
+		health_shm_generation(&reader->shm) & ~HEALTH_SUPERSEDED;
 	ret->heartbeat_age_us = beat_us == 0 || beat_us > now_us
-				    ? SNAPSHOT_AGE_UNKNOWN
-				    : now_us - beat_us;
+	                                ? SNAPSHOT_AGE_UNKNOWN
+	                                : now_us - beat_us;
 	ret->stale = ret->heartbeat_age_us > SNAPSHOT_STALE_US;
 	ret->writer_pid = health_load(&header->writer_pid);
 	ret->started_at_us = health_load(&header->started_at_us);
 }
 
 void pool_snapshot(struct pool_snapshot *ret, const struct health_shm *shm,
-		   uint32_t pool)
+                   uint32_t pool)
 {
 	struct health_pool copy = shm->pools[pool];
 	uint64_t word = health_shm_pool_word(shm, pool);
@@ -65,7 +65,7 @@ void pool_snapshot(struct pool_snapshot *ret, const struct health_shm *shm,
 }
 
 void host_snapshot(struct host_snapshot *ret, const struct health_shm *shm,
-		   uint32_t host)
+                   uint32_t host)
 {
 	struct health_detail *detail = &ret->detail;
 	const struct health_record *newest;
@@ -81,8 +81,8 @@ void host_snapshot(struct host_snapshot *ret, const struct health_shm *shm,
 		detail->reason_size = sizeof(detail->reason) - 1;
 
 	ret->history_count = detail->recorded < HEALTH_HISTORY
-				 ? detail->recorded
-				 : HEALTH_HISTORY;
+	                             ? detail->recorded
+	                             : HEALTH_HISTORY;
 	ret->last = NULL;
 	if (ret->history_count > 0) {
 		newest = host_snapshot_record(ret, 0);

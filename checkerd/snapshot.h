@@ -52,13 +52,13 @@ struct host_snapshot {
 };
 
 void segment_snapshot(struct segment_snapshot *ret,
-		      const struct segment_reader *reader);
+                      const struct segment_reader *reader);
 
 /* Indices are below the counts of `shm`. */
 void pool_snapshot(struct pool_snapshot *ret, const struct health_shm *shm,
-		   uint32_t pool);
+                   uint32_t pool);
 void host_snapshot(struct host_snapshot *ret, const struct health_shm *shm,
-		   uint32_t host);
+                   uint32_t host);
 
 /* Record `age` of the flight recorder, 0 being the newest; `age` is below
  * history_count. */

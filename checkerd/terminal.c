@@ -41,7 +41,7 @@ void terminal_measure(struct terminal *ret, int fd)
 		return;
 	if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_col == 0 ||
 	    size.ws_row == 0)
-		size = (struct winsize){ .ws_col = 80, .ws_row = 24 };
+		size = (struct winsize) { .ws_col = 80, .ws_row = 24 };
 	ret->columns = size.ws_col;
 	ret->rows = size.ws_row;
 }
@@ -57,7 +57,7 @@ static bool showable(uint32_t character)
 }
 
 char *terminal_escape(char *buffer, size_t buffer_size, const char *data,
-		      size_t size)
+                      size_t size)
 {
 	size_t used = 0, length, i;
 	uint32_t character;
@@ -75,7 +75,7 @@ char *terminal_escape(char *buffer, size_t buffer_size, const char *data,
 				break;
 			for (i = 0; i < length; i++, used += 4)
 				snprintf(buffer + used, 5, "\\x%02x",
-					 (unsigned char) data[i]);
+				         (unsigned char) data[i]);
 		}
 		data += length;
 		size -= length;
@@ -87,7 +87,7 @@ char *terminal_escape(char *buffer, size_t buffer_size, const char *data,
 /* The bytes of `escaped` that take at most `columns`; how many they take is
  * stored in *ret_columns. */
 static size_t fitting(const char *escaped, unsigned columns,
-		      unsigned *ret_columns)
+                      unsigned *ret_columns)
 {
 	size_t at = 0, size = strlen(escaped), length;
 	uint32_t character;

@@ -27,7 +27,7 @@ void terminal_measure(struct terminal *ret, int fd);
 /* Escapes as much of `data` as fits into `buffer`, which it returns.  What
  * can be shown besides ASCII is up to the locale (LC_CTYPE). */
 char *terminal_escape(char *buffer, size_t buffer_size, const char *data,
-		      size_t size);
+                      size_t size);
 
 /* The columns that escaped text takes. */
 unsigned terminal_columns(const char *escaped);

@@ -21,7 +21,7 @@ const char *time_text_utc(uint64_t realtime_us, char *buffer)
 	if (strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
 		day[0] = '\0';
 	snprintf(buffer, TIME_TEXT_SIZE, "%s.%03uZ", day,
-		 (unsigned) (realtime_us % USEC_PER_SEC / USEC_PER_MSEC));
+	         (unsigned) (realtime_us % USEC_PER_SEC / USEC_PER_MSEC));
 	return buffer;
 }
 
@@ -33,13 +33,13 @@ const char *time_text_age(uint64_t age_us, char *buffer)
 		snprintf(buffer, TIME_TEXT_SIZE, "%" PRIu64 "s", seconds);
 	else if (seconds < 3600)
 		snprintf(buffer, TIME_TEXT_SIZE, "%" PRIu64 "m%02us",
-			 seconds / 60, (unsigned) (seconds % 60));
+		         seconds / 60, (unsigned) (seconds % 60));
 	else if (seconds < 86400)
 		snprintf(buffer, TIME_TEXT_SIZE, "%" PRIu64 "h%02um",
-			 seconds / 3600, (unsigned) (seconds % 3600 / 60));
+		         seconds / 3600, (unsigned) (seconds % 3600 / 60));
 	else
 		snprintf(buffer, TIME_TEXT_SIZE, "%" PRIu64 "d%uh",
-			 seconds / 86400, (unsigned) (seconds % 86400 / 3600));
+		         seconds / 86400, (unsigned) (seconds % 86400 / 3600));
 	return buffer;
 }
 
@@ -50,10 +50,10 @@ const char *time_text_latency(uint64_t latency_us, char *buffer)
 		snprintf(buffer, TIME_TEXT_SIZE, "%" PRIu64 "us", latency_us);
 	else if (latency_us < 999500)
 		snprintf(buffer, TIME_TEXT_SIZE, "%.3gms",
-			 (double) latency_us / 1e3);
+		         (double) latency_us / 1e3);
 	else if (latency_us < 999 * USEC_PER_SEC)
 		snprintf(buffer, TIME_TEXT_SIZE, "%.3gs",
-			 (double) latency_us / 1e6);
+		         (double) latency_us / 1e6);
 	else
 		time_text_age(latency_us, buffer);
 	return buffer;

@@ -53,8 +53,7 @@ static const uint8_t observes[] = {
 };
 
 static void fill_host(struct health_host *host, uint32_t pool,
-                      const struct host_config *config,
-                      struct strings *strings)
+                      const struct host_config *config, struct strings *strings)
 {
 	char text[ADDRESS_TEXT_SIZE];
 	const struct address *address = &config->address;
@@ -111,8 +110,7 @@ static void fill_constant(struct topology *topology,
 		to->balance = from->balance;
 		to->panic_percent = from->panic_percent;
 		for (uint32_t h = 0; h < from->host_count; h++)
-			fill_host(&hosts[next++], p, &from->hosts[h],
-			          &strings);
+			fill_host(&hosts[next++], p, &from->hosts[h], &strings);
 	}
 }
 
@@ -150,9 +148,8 @@ int topology_build(struct topology *ret, const struct config *config,
 		{ &header->words_at,
 		  (uint64_t) config->host_count * HEALTH_WORD_STRIDE },
 		{ &header->changes_at, change_capacity * sizeof(uint64_t) },
-		{ &header->details_at,
-		  (config->host_count + UINT64_C(1)) *
-		          sizeof(struct health_detail) },
+		{ &header->details_at, (config->host_count + UINT64_C(1)) *
+		                               sizeof(struct health_detail) },
 		{ &header->events_at,
 		  event_capacity * sizeof(struct health_event) },
 	};

@@ -14,7 +14,8 @@ struct config;
 
 struct topology {
 	struct health_header header; /* magic and identity still 0 */
-	/* What lies in the file from header.pools_at to header.pool_words_at. */
+	/* What lies in the file from header.pools_at to header.pool_words_at.
+	 */
 	unsigned char *constant;
 	uint64_t constant_size;
 };

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define CLEANUP(function) __attribute__((cleanup(function)))
+#define ARRAY_SIZE(array)        (sizeof(array) / sizeof((array)[0]))
+#define CLEANUP(function)        __attribute__((cleanup(function)))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 
 #define USEC_PER_MSEC UINT64_C(1000)

@@ -10,7 +10,7 @@
 #include "../include/health_shm.h"
 
 struct verdict {
-	uint8_t verdict; /* enum health_verdict */
+	uint8_t verdict;    /* enum health_verdict */
 	uint16_t failcount; /* consecutive failures, saturating */
 	uint16_t passcount; /* consecutive passes, saturating */
 };

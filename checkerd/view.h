@@ -14,17 +14,17 @@
 
 /* Where the segment is, and how alive its writer. */
 void view_segment(FILE *out, const struct terminal *terminal,
-		  const struct segment_snapshot *segment);
+                  const struct segment_snapshot *segment);
 
 /* One row for each selected host below a heading, `rows` of them at most, and
  * how many are up. */
 void view_table(FILE *out, const struct terminal *terminal,
-		const struct selection *selection, unsigned rows,
-		struct tally *ret);
+                const struct selection *selection, unsigned rows,
+                struct tally *ret);
 
 /* Everything about one host. */
 void view_host(FILE *out, const struct pool_snapshot *pool,
-	       const struct host_snapshot *host);
+               const struct host_snapshot *host);
 
 void view_event(FILE *out, uint64_t number, const struct health_event *event);
 

@@ -23,7 +23,7 @@ static void print_since(FILE *out, const struct health_detail *detail)
 	cell_clear(&age);
 	cell_age(&age, detail->changed_at_us);
 	fprintf(out, "%s (%s)\n", time_text_utc(detail->changed_at_us, at),
-		age.text);
+	        age.text);
 }
 
 static void print_last(FILE *out, const struct host_snapshot *host)
@@ -58,8 +58,8 @@ static void print_order(FILE *out, const struct host_snapshot *host)
 		cell_print(&reason, ": ");
 	cell_escape(&reason, detail->reason, detail->reason_size);
 	fprintf(out, "%s%s, until %s\n", health_admin_name(admin), reason.text,
-		detail->until_us != 0 ? time_text_utc(detail->until_us, until)
-				      : "it is lifted");
+	        detail->until_us != 0 ? time_text_utc(detail->until_us, until)
+	                              : "it is lifted");
 }
 
 static void print_check(FILE *out, const struct health_detail *detail)
@@ -69,11 +69,11 @@ static void print_check(FILE *out, const struct health_detail *detail)
 
 	cell_clear(&check);
 	cell_escape(&check, detail->check, strlen(detail->check));
-	fprintf(
-	    out, "%s every %s within %s, rise %u, fall %u", check.text,
-	    time_text_latency(detail->interval_ms * USEC_PER_MSEC, interval),
-	    time_text_latency(detail->timeout_ms * USEC_PER_MSEC, timeout),
-	    detail->rise, detail->fall);
+	fprintf(out, "%s every %s within %s, rise %u, fall %u", check.text,
+	        time_text_latency(detail->interval_ms * USEC_PER_MSEC,
+	                          interval),
+	        time_text_latency(detail->timeout_ms * USEC_PER_MSEC, timeout),
+	        detail->rise, detail->fall);
 	if (detail->shared > 1)
 		fprintf(out, ", one probe for %u hosts", detail->shared);
 	fputc('\n', out);
@@ -87,10 +87,10 @@ static void print_certificate(FILE *out, const struct health_detail *detail)
 		fprintf(out, "none seen\n");
 	else
 		fprintf(out, "expires %s%s\n",
-			time_text_utc(detail->cert_expires_at_us, expires),
-			detail->flags & HEALTH_DETAIL_TLS_UNVERIFIED
-			    ? ", not verified"
-			    : "");
+		        time_text_utc(detail->cert_expires_at_us, expires),
+		        detail->flags & HEALTH_DETAIL_TLS_UNVERIFIED
+		                ? ", not verified"
+		                : "");
 }
 
 /* Phases are counted from the probe's start; 0: not reached. */
@@ -102,30 +102,30 @@ static const char *phase(uint32_t at_us, char *buffer)
 static void print_history(FILE *out, const struct host_snapshot *host)
 {
 	char at[TIME_TEXT_SIZE], connect[TIME_TEXT_SIZE], tls[TIME_TEXT_SIZE],
-	    first_byte[TIME_TEXT_SIZE], total[TIME_TEXT_SIZE],
-	    status[TIME_TEXT_SIZE];
+		first_byte[TIME_TEXT_SIZE], total[TIME_TEXT_SIZE],
+		status[TIME_TEXT_SIZE];
 	const struct health_record *record;
 	uint32_t i;
 
 	fprintf(out, "\n  %-24s  %-7s %6s %8s %8s %10s %8s\n", "ENDED",
-		"OUTCOME", "STATUS", "CONNECT", "TLS", "FIRST BYTE", "TOTAL");
+	        "OUTCOME", "STATUS", "CONNECT", "TLS", "FIRST BYTE", "TOTAL");
 	for (i = 0; i < host->history_count; i++) {
 		record = host_snapshot_record(host, i);
 		snprintf(status, sizeof(status),
-			 record->http_status == 0 ? "-" : "%u",
-			 record->http_status);
+		         record->http_status == 0 ? "-" : "%u",
+		         record->http_status);
 		fprintf(out, "  %-24s  %-7s %6s %8s %8s %10s %8s\n",
-			time_text_utc(record->at_us, at),
-			health_outcome_name(record->outcome), status,
-			phase(record->connect_us, connect),
-			phase(record->tls_us, tls),
-			phase(record->first_byte_us, first_byte),
-			phase(record->total_us, total));
+		        time_text_utc(record->at_us, at),
+		        health_outcome_name(record->outcome), status,
+		        phase(record->connect_us, connect),
+		        phase(record->tls_us, tls),
+		        phase(record->first_byte_us, first_byte),
+		        phase(record->total_us, total));
 	}
 }
 
 void view_host(FILE *out, const struct pool_snapshot *pool,
-	       const struct host_snapshot *host)
+               const struct host_snapshot *host)
 {
 	const struct health_detail *detail = &host->detail;
 	char rule[EXPLANATION_SIZE];
@@ -140,12 +140,12 @@ void view_host(FILE *out, const struct pool_snapshot *pool,
 	fprintf(out, "%s  %s\n", name.text, health_state_name(host->state));
 	if (!host->detail_known) {
 		fprintf(out, "  no more is known: checkerd stopped while it "
-			     "wrote this host's details\n");
+		             "wrote this host's details\n");
 		return;
 	}
 
 	fprintf(out, "  why          %s\n",
-		explanation(host->word, detail, pool->panic, rule));
+	        explanation(host->word, detail, pool->panic, rule));
 	fprintf(out, "  since        ");
 	print_since(out, detail);
 	fprintf(out, "  last         ");
@@ -155,11 +155,11 @@ void view_host(FILE *out, const struct pool_snapshot *pool,
 	fprintf(out, "  check        ");
 	print_check(out, detail);
 	fprintf(out,
-		"  probes       %" PRIu64 ", %" PRIu64 " failed, %" PRIu64
-		" inconclusive\n",
-		detail->probes, detail->failures, detail->inconclusive);
+	        "  probes       %" PRIu64 ", %" PRIu64 " failed, %" PRIu64
+	        " inconclusive\n",
+	        detail->probes, detail->failures, detail->inconclusive);
 	fprintf(out, "  weight       %u, effective %g\n", detail->weight,
-		(double) health_word_weight(host->word) / HEALTH_WEIGHT_UNIT);
+	        (double) health_word_weight(host->word) / HEALTH_WEIGHT_UNIT);
 	fprintf(out, "  certificate  ");
 	print_certificate(out, detail);
 	if (host->history_count > 0)
@@ -182,9 +182,9 @@ void view_event(FILE *out, uint64_t number, const struct health_event *event)
 	cell_clear(&rest);
 	if (event_is_transition(event))
 		cell_print(&rest, "  %s -> %s  %s",
-			   health_state_name(event->from),
-			   health_state_name(event->to),
-			   health_outcome_name(event->outcome));
+		           health_state_name(event->from),
+		           health_state_name(event->to),
+		           health_outcome_name(event->outcome));
 	if (event->http_status != 0)
 		cell_print(&rest, " %u", event->http_status);
 	if (event->failcount != 0)
@@ -193,6 +193,6 @@ void view_event(FILE *out, uint64_t number, const struct health_event *event)
 		cell_print(&rest, "  ");
 	cell_escape(&rest, event->reason, strlen(event->reason));
 	fprintf(out, "%" PRIu64 "  %s  %s  %s%s\n", number,
-		time_text_utc(event->at_us, at), health_event_name(event->kind),
-		name.text, rest.text);
+	        time_text_utc(event->at_us, at), health_event_name(event->kind),
+	        name.text, rest.text);
 }

@@ -65,7 +65,7 @@ static json_t *when(uint64_t at_us)
 	char buffer[TIME_TEXT_SIZE];
 
 	return at_us != 0 ? json_string(time_text_utc(at_us, buffer))
-			  : json_null();
+	                  : json_null();
 }
 
 /* A ramping weight has a fraction, others are integers. */
@@ -109,9 +109,9 @@ static json_t *history_document(const struct host_snapshot *host)
 	uint32_t i;
 
 	for (i = 0; i < host->history_count; i++)
-		if (json_array_append_new(
-			array, record_document(host_snapshot_record(host, i))) <
-		    0) {
+		if (json_array_append_new(array,
+		                          record_document(host_snapshot_record(
+						  host, i))) < 0) {
 			json_decref(array);
 			return NULL;
 		}
@@ -153,13 +153,13 @@ json_t *view_json_host(const struct host_snapshot *host)
 	put(&object, "outcome", json_string(health_outcome_name(outcome)));
 	put(&object, "http_status",
 	    last != NULL
-		? count_or_null(last->http_status, last->http_status != 0)
-		: json_null());
+	            ? count_or_null(last->http_status, last->http_status != 0)
+	            : json_null());
 	put(&object, "detail", detail_text(host, outcome));
 	put(&object, "tls_verify",
-	    known
-		? json_boolean(!(detail->flags & HEALTH_DETAIL_TLS_UNVERIFIED))
-		: json_null());
+	    known ? json_boolean(
+			    !(detail->flags & HEALTH_DETAIL_TLS_UNVERIFIED))
+	          : json_null());
 	put(&object, "shared", count_or_null(detail->shared, known));
 	put(&object, "latency_us",
 	    last != NULL ? count(last->total_us) : json_null());
@@ -175,16 +175,16 @@ json_t *view_json_host(const struct host_snapshot *host)
 }
 
 json_t *view_json_why(const struct pool_snapshot *pool,
-		      const struct host_snapshot *host)
+                      const struct host_snapshot *host)
 {
 	json_t *object = view_json_host(host);
 	char why[EXPLANATION_SIZE];
 
 	put(&object, "why",
 	    host->detail_known
-		? json_string(
-		      explanation(host->word, &host->detail, pool->panic, why))
-		: json_null());
+	            ? json_string(explanation(host->word, &host->detail,
+	                                      pool->panic, why))
+	            : json_null());
 	return object;
 }
 
@@ -236,13 +236,13 @@ int view_json_dump(FILE *out, json_t *value)
 }
 
 int view_json_status(FILE *out, const struct segment_snapshot *segment,
-		     const struct selection *selection, struct tally *ret)
+                     const struct selection *selection, struct tally *ret)
 {
 	const char *pool_comma = "", *host_comma;
 	struct walk walk;
 	int error;
 
-	*ret = (struct tally){ 0 };
+	*ret = (struct tally) { 0 };
 	fputs("{\"segment\":", out);
 	error = dump(out, segment_document(segment), 0);
 	fputs(",\"pools\":[", out);
@@ -284,7 +284,7 @@ json_t *view_json_event(uint64_t number, const struct health_event *event)
 	    moved ? json_string(health_state_name(event->to)) : json_null());
 	put(&object, "outcome",
 	    moved ? json_string(health_outcome_name(event->outcome))
-		  : json_null());
+	          : json_null());
 	put(&object, "http_status",
 	    count_or_null(event->http_status, event->http_status != 0));
 	put(&object, "failcount", count_or_null(event->failcount, moved));

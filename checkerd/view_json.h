@@ -15,14 +15,14 @@
 /* On one line.  Written host by host: a fleet is never in memory as a whole.
  * Returns 0 or -ENOMEM; whether writing worked is for ferror() to say. */
 int view_json_status(FILE *out, const struct segment_snapshot *segment,
-		     const struct selection *selection, struct tally *ret);
+                     const struct selection *selection, struct tally *ret);
 
 /* As an element of "hosts"; NULL: out of memory. */
 json_t *view_json_host(const struct host_snapshot *host);
 
 /* The same, and the rule that decided in "why". */
 json_t *view_json_why(const struct pool_snapshot *pool,
-		      const struct host_snapshot *host);
+                      const struct host_snapshot *host);
 
 json_t *view_json_event(uint64_t number, const struct health_event *event);
 

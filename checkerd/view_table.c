@@ -52,7 +52,7 @@ static void row_headings(struct row *row)
 
 /* Empty for a host that is up and well. */
 static void fill_why(struct cell *cell, const struct pool_snapshot *pool,
-		     const struct host_snapshot *host)
+                     const struct host_snapshot *host)
 {
 	const struct health_detail *detail = &host->detail;
 	unsigned outcome = health_word_outcome(host->word);
@@ -70,19 +70,19 @@ static void fill_why(struct cell *cell, const struct pool_snapshot *pool,
 		cell_escape(cell, detail->reason, detail->reason_size);
 		if (detail->until_us != 0)
 			cell_print(cell, ", until %s",
-				   time_text_utc(detail->until_us, until));
+			           time_text_utc(detail->until_us, until));
 	} else if (health_outcome_class(outcome) != HEALTH_CLASS_PASS) {
 		if (detail->message[0] != '\0' && outcome != HEALTH_ADMIN)
 			cell_escape(cell, detail->message,
-				    strlen(detail->message));
+			            strlen(detail->message));
 		else
 			cell_print(cell, "%s",
-				   health_outcome_sentence(outcome));
+			           health_outcome_sentence(outcome));
 	}
 }
 
 static void row_fill(struct row *row, const struct pool_snapshot *pool,
-		     const struct host_snapshot *host)
+                     const struct host_snapshot *host)
 {
 	row_clear(row);
 	cell_escape_text(&row->cells[NAME], pool->name);
@@ -92,14 +92,14 @@ static void row_fill(struct row *row, const struct pool_snapshot *pool,
 	cell_print(&row->cells[STATE], "%s", health_state_name(host->state));
 	cell_age(&row->cells[SINCE], host->detail.changed_at_us);
 	cell_print(&row->cells[FAIL], "%u/%u",
-		   health_word_failcount(host->word), host->detail.fall);
+	           health_word_failcount(host->word), host->detail.fall);
 	cell_outcome(&row->cells[LAST], health_word_outcome(host->word),
-		     host->last);
+	             host->last);
 	fill_why(&row->cells[WHY], pool, host);
 }
 
 static void row_measure(const struct row *row, const struct terminal *terminal,
-			unsigned *widths)
+                        unsigned *widths)
 {
 	unsigned column, width, limit;
 
@@ -118,7 +118,7 @@ static void row_measure(const struct row *row, const struct terminal *terminal,
 
 /* The cells are cut in place. */
 static void row_print(FILE *out, const struct terminal *terminal,
-		      struct row *row, const unsigned *widths)
+                      struct row *row, const unsigned *widths)
 {
 	unsigned column, left = terminal->columns, width, last = 0;
 	struct cell *cell;
@@ -131,48 +131,48 @@ static void row_print(FILE *out, const struct terminal *terminal,
 		width = column < WHY ? widths[column] : left;
 		if (terminal->tty)
 			terminal_cut(cell->text, CELL_SIZE,
-				     width < left ? width : left);
+			             width < left ? width : left);
 		fputs(cell->text, out);
 		if (column == last || (terminal->tty && left <= width + GAP))
 			break;
 		fprintf(out, "%*s",
-			(int) (width - terminal_columns(cell->text) + GAP), "");
+		        (int) (width - terminal_columns(cell->text) + GAP), "");
 		left -= width + GAP;
 	}
 	fputc('\n', out);
 }
 
 void view_segment(FILE *out, const struct terminal *terminal,
-		  const struct segment_snapshot *segment)
+                  const struct segment_snapshot *segment)
 {
 	char line[SEGMENT_READER_ERROR_SIZE], age[TIME_TEXT_SIZE];
 	bool known = segment->heartbeat_age_us != SNAPSHOT_AGE_UNKNOWN;
 
 	/* The path comes last: it is what may be cut. */
 	snprintf(line, sizeof(line),
-		 "generation %" PRIu64 ", heartbeat %s%s, writer %" PRIu64
-		 ", %s",
-		 segment->generation,
-		 known ? time_text_latency(segment->heartbeat_age_us, age)
-		       : "of another boot",
-		 known ? " ago" : "", segment->writer_pid, segment->path);
+	         "generation %" PRIu64 ", heartbeat %s%s, writer %" PRIu64
+	         ", %s",
+	         segment->generation,
+	         known ? time_text_latency(segment->heartbeat_age_us, age)
+	               : "of another boot",
+	         known ? " ago" : "", segment->writer_pid, segment->path);
 	if (terminal->tty)
 		terminal_cut(line, sizeof(line), terminal->columns);
 	fprintf(out, "%s\n", line);
 	if (segment->stale)
 		fprintf(out, "STALE: checkerd is stopped or stuck; "
-			     "this is what it last knew\n");
+		             "this is what it last knew\n");
 }
 
 void view_table(FILE *out, const struct terminal *terminal,
-		const struct selection *selection, unsigned rows,
-		struct tally *ret)
+                const struct selection *selection, unsigned rows,
+                struct tally *ret)
 {
 	unsigned widths[COLUMN_COUNT] = { 0 }, shown = 0;
 	struct walk walk;
 	struct row row;
 
-	*ret = (struct tally){ 0 };
+	*ret = (struct tally) { 0 };
 	row_headings(&row);
 	row_measure(&row, terminal, widths);
 	for (walk_begin(&walk, selection); walk_next(&walk);) {

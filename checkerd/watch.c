@@ -64,7 +64,7 @@ static void catch_signals(sigset_t *ret_open)
 }
 
 static int draw(FILE *out, const struct terminal *terminal,
-		struct segment_reader *reader, const char *name, bool json)
+                struct segment_reader *reader, const char *name, bool json)
 {
 	char error[SEGMENT_READER_ERROR_SIZE];
 	struct segment_snapshot segment;
@@ -73,8 +73,8 @@ static int draw(FILE *out, const struct terminal *terminal,
 	int result;
 
 	result = reader->base == NULL
-		     ? segment_reader_open(reader, reader->path, error)
-		     : segment_reader_refresh(reader, error);
+	                 ? segment_reader_open(reader, reader->path, error)
+	                 : segment_reader_refresh(reader, error);
 	if (result < 0)
 		fprintf(json ? stderr : out, "waiting: %s\n", error);
 	if (reader->base == NULL)
@@ -89,10 +89,10 @@ static int draw(FILE *out, const struct terminal *terminal,
 	if (json)
 		return view_json_status(out, &segment, &selection, &tally);
 	view_table(out, terminal, &selection,
-		   !terminal->tty                 ? UINT_MAX
-		   : terminal->rows > FRAME_LINES ? terminal->rows - FRAME_LINES
-						  : 1,
-		   &tally);
+	           !terminal->tty                 ? UINT_MAX
+	           : terminal->rows > FRAME_LINES ? terminal->rows - FRAME_LINES
+	                                          : 1,
+	           &tally);
 	return 0;
 }
 

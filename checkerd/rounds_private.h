@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the files of the rounds share, and nobody else sees:
+ *
+ *	rounds.c          who is due, what came back, what that makes of hosts
+ *	rounds_report.c   what live traffic makes of them
+ *	rounds_install.c  a configuration comes into force
+ *
+ * Ownership: a fleet belongs to the rounds; a flight (one probe under way)
+ * belongs to the rounds too and is known to its target.  A flight holds a
+ * reference to the configuration it was started with, so that a reload may
+ * replace the fleet under it: the flight is then handed to the new target.
+ */
+#ifndef CHECKERD_ROUNDS_PRIVATE_H
+#define CHECKERD_ROUNDS_PRIVATE_H
+
+#include "clock.h"
+#include "config.h"
+#include "curl_loop.h"
+#include "fleet.h"
+#include "lag.h"
+#include "probe.h"
+#include "publication.h"
+#include "rounds.h"
+#include "segment_writer.h"
+
+/* How close on each other probes follow that confirm a suspicion. */
+#define CONFIRM_US UINT64_C(10000)
+
+struct flight {
+	struct rounds *rounds;
+	struct target *target;
+	struct probe *probe;
+	struct config *config;           /* a reference */
+	const struct settings *settings; /* of `config`: the request */
+	uint64_t started_us;
+	uint64_t lag_before_us; /* all there had been when it started */
+	uint32_t lateness_us;
+};
+
+struct rounds {
+	struct segment_writer *writer;
+	struct curl_loop *loop;
+	struct prober *prober;
+	sd_event_source *timer;
+	uint64_t timer_us;
+	struct fleet *fleet;      /* NULL before the first install */
+	struct probe_line *lines; /* by target: its kept connection */
+	struct schedule schedule;
+	struct lag lag;
+	uint32_t in_flight;
+	struct {
+		uint64_t count; /* inconclusive since last said */
+		uint64_t said_us;
+		char why[HEALTH_MESSAGE_SIZE];
+	} complaint;
+};
+
+/* --- rounds.c ------------------------------------------------------------- */
+
+/* The only way to change what is held true of a host. */
+void rounds_judge(struct rounds *rounds, struct host *host,
+                  struct verdict verdict, const struct cause *cause);
+
+/* That a pool's panic began or ended. */
+void rounds_tell_panic(struct rounds *rounds, uint32_t pool);
+
+/* One line in the flight recorder, and why.  Returns the detail that is being
+ * edited: the caller commits. */
+struct health_detail *rounds_record(struct rounds *rounds,
+                                    const struct host *host,
+                                    const struct probe_result *result);
+
+void rounds_cancel(struct flight *flight); /* accepts NULL */
+
+struct probe_line *rounds_line(const struct rounds *rounds,
+                               const struct target *target);
+
+/* The shortest that any of its hosts asks for. */
+uint64_t rounds_interval_us(const struct target *target);
+
+bool rounds_is_probed(const struct target *target);
+
+void rounds_start_due(struct rounds *rounds);
+void rounds_arm(struct rounds *rounds);
+
+/* --- rounds_report.c ------------------------------------------------------ */
+
+/* Hosts without probes: what live traffic did to them wears off, ... */
+void rounds_forgive(struct rounds *rounds, struct target *target);
+/* ... after a while from now. */
+void rounds_wait_to_forgive(struct rounds *rounds, struct target *target);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What nginx saw of a host while serving: a reason to ask the host at once
+ * (on_error = probe), a failure like one of a probe (fail), or enough to take
+ * it out (down).
+ */
+#include "rounds_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+void rounds_forgive(struct rounds *rounds, struct target *target)
+{
+	struct host *host = target->hosts;
+	char why[HEALTH_MESSAGE_SIZE];
+
+	schedule_remove(&rounds->schedule, &target->timer);
+	snprintf(why, sizeof(why), "no live failure for %" PRIu32 " ms",
+	         host->config->settings->failed_timeout_ms);
+	rounds_judge(rounds, host, (struct verdict) { .verdict = HEALTH_UP },
+	             &(struct cause) { HEALTH_PASSIVE, 0, why });
+}
+
+void rounds_wait_to_forgive(struct rounds *rounds, struct target *target)
+{
+	const struct settings *settings = target->hosts->config->settings;
+
+	schedule_set(&rounds->schedule, &target->timer,
+	             monotonic_us() +
+	                     settings->failed_timeout_ms * USEC_PER_MSEC);
+}
+
+/* Ask the host itself, at once, and until it is clear. */
+static void suspect(struct rounds *rounds, struct host *host)
+{
+	struct target *target = host->target;
+	uint64_t due_us = monotonic_us();
+
+	if (host->verdict.verdict == HEALTH_DOWN)
+		return;
+	target->confirming = true;
+	if (target->flight)
+		return;
+	if (due_us < target->started_us + CONFIRM_US)
+		due_us = target->started_us + CONFIRM_US;
+	if (due_us < target->timer.due_us)
+		schedule_set(&rounds->schedule, &target->timer, due_us);
+}
+
+static struct verdict blamed(const struct host *host,
+                             const struct health_report *report)
+{
+	const struct settings *settings = host->config->settings;
+	struct verdict verdict = host->verdict;
+	uint32_t failures = report->failures;
+
+	if (settings->on_error == ON_ERROR_DOWN || failures > settings->fall)
+		failures = settings->fall;
+	while (failures-- > 0)
+		verdict = verdict_next(verdict, HEALTH_CLASS_FAIL,
+		                       settings->rise, settings->fall);
+	return verdict;
+}
+
+static void blame(struct rounds *rounds, struct host *host,
+                  const struct health_report *report)
+{
+	struct probe_result result = { .outcome = HEALTH_PASSIVE,
+		                       .http_status = report->http_status };
+
+	snprintf(result.message, sizeof(result.message),
+	         report->http_status ? "live traffic got status %u"
+	                             : "live traffic got no answer",
+	         report->http_status);
+	rounds_judge(rounds, host, blamed(host, report),
+	             &(struct cause) { result.outcome, result.http_status,
+	                               result.message });
+	rounds_record(rounds, host, &result);
+	segment_writer_commit(rounds->writer);
+	if (host->config->settings->check == CHECK_NONE)
+		rounds_wait_to_forgive(rounds, host->target);
+}
+
+bool rounds_report(struct rounds *rounds, const struct health_report *report)
+{
+	const struct health_shm *shm = segment_writer_shm(rounds->writer);
+	const struct settings *settings;
+	struct host *host;
+
+	if (report->stream != shm->stream ||
+	    report->created_at_us != shm->header->created_at_us)
+		return false;
+	if (report->kind == HEALTH_REPORT_HELLO)
+		return true;
+	if (report->kind != HEALTH_REPORT_FAILURE ||
+	    report->host >= rounds->fleet->host_count || report->failures == 0)
+		return false;
+	host = &rounds->fleet->hosts[report->host];
+	settings = host->config->settings;
+	if (settings->observe == OBSERVE_OFF ||
+	    (report->http_status &&
+	     (settings->observe != OBSERVE_STATUS ||
+	      !status_mask_test(&settings->fail_status, report->http_status))))
+		return false;
+	if (settings->on_error == ON_ERROR_PROBE)
+		suspect(rounds, host);
+	else
+		blame(rounds, host, report);
+	rounds_arm(rounds);
+	return true;
+}
