@@ -32,7 +32,9 @@ def timestamp(text):
 
 
 class Checkerd:
-    def __init__(self, folder, ini=""):
+    def __init__(self, folder, ini="", prefix=()):
+        """`prefix` is the command that runs it, such as ip netns exec."""
+        self.prefix = list(prefix)
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.segment = os.path.join(self.folder, "health.shm")
@@ -58,7 +60,8 @@ class Checkerd:
     def start(self):
         before = len(self.log.lines("checks .* hosts"))
         with open(self.log.path, "ab") as log:
-            self.process = subprocess.Popen([CHECKERD, "-c", self.path],
+            self.process = subprocess.Popen([*self.prefix, CHECKERD, "-c",
+                                             self.path],
                                             stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         wait_for(lambda: self.process.poll() is not None or
