@@ -629,6 +629,22 @@ static inline const char *health_shm_attach(struct health_shm *shm,
 	    !health_shm_ring_ok(header.event_capacity) ||
 	    header.strings_size < 1 || header.strings_size > HEALTH_MAX_STRINGS)
 		return "a count out of bounds";
+	if (!health_shm_fits(header.pools_at, header.pool_count,
+	                     sizeof(struct health_pool), size) ||
+	    !health_shm_fits(header.hosts_at, header.host_count,
+	                     sizeof(struct health_host), size) ||
+	    !health_shm_fits(header.strings_at, header.strings_size, 1, size) ||
+	    !health_shm_fits(header.pool_words_at, header.pool_count,
+	                     HEALTH_WORD_STRIDE, size) ||
+	    !health_shm_fits(header.words_at, header.host_count,
+	                     HEALTH_WORD_STRIDE, size) ||
+	    !health_shm_fits(header.changes_at, header.change_capacity,
+	                     sizeof(uint64_t), size) ||
+	    !health_shm_fits(header.details_at, (uint64_t) header.host_count + 1,
+	                     sizeof(struct health_detail), size) ||
+	    !health_shm_fits(header.events_at, header.event_capacity,
+	                     sizeof(struct health_event), size))
+		return "an offset out of bounds";
 	/* in this order, so that no part lies over another */
 	if (header.pools_at > header.hosts_at ||
 	    header.hosts_at - header.pools_at <
@@ -652,22 +668,6 @@ static inline const char *health_shm_attach(struct health_shm *shm,
 	            (header.host_count + UINT64_C(1)) *
 	                    sizeof(struct health_detail))
 		return "parts that overlap";
-	if (!health_shm_fits(header.pools_at, header.pool_count,
-	                     sizeof(struct health_pool), size) ||
-	    !health_shm_fits(header.hosts_at, header.host_count,
-	                     sizeof(struct health_host), size) ||
-	    !health_shm_fits(header.strings_at, header.strings_size, 1, size) ||
-	    !health_shm_fits(header.pool_words_at, header.pool_count,
-	                     HEALTH_WORD_STRIDE, size) ||
-	    !health_shm_fits(header.words_at, header.host_count,
-	                     HEALTH_WORD_STRIDE, size) ||
-	    !health_shm_fits(header.changes_at, header.change_capacity,
-	                     sizeof(uint64_t), size) ||
-	    !health_shm_fits(header.details_at, (uint64_t) header.host_count + 1,
-	                     sizeof(struct health_detail), size) ||
-	    !health_shm_fits(header.events_at, header.event_capacity,
-	                     sizeof(struct health_event), size))
-		return "an offset out of bounds";
 
 	memset(shm, 0, sizeof(*shm));
 	shm->base = bytes;

@@ -42,11 +42,11 @@ def detail(checked=0, changed=0, probes=0, failures=0, inconclusive=0,
     ring = [bytes(32)] * 8
     for number, line in enumerate(history):
         ring[number % 8] = line
-    return struct.pack("=QQQQQQQQIIIIHHHHHHI256s16s128s264sQ", lock, checked,
+    return struct.pack("=QQQQQQQQIIIIHHHHHHI256sQ8s128s264sQ", lock, checked,
                        changed, probes, failures, inconclusive, cert, until,
                        passcount, interval_ms, timeout_ms, 0, weight, rise,
                        fall, shared, flags, len(reason), len(history),
-                       b"".join(ring), check, message, reason, 0)
+                       b"".join(ring), 0, check, message, reason, 0)
 
 
 def event(number, kind, pool=b"", host=b"", upstream=b"", address=b"",
@@ -101,7 +101,8 @@ class Segment:
                            ("pool_words", lines(pool_words)),
                            ("words", lines(words)),
                            ("changes", bytes(8 * 16)),
-                           ("details", b"".join(details)),
+                           # with the writer's journal behind them
+                           ("details", b"".join(details) + bytes(768)),
                            ("events", bytes(EVENT * event_capacity))):
             self.at[part] = len(self.data)
             self.data += data
