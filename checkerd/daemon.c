@@ -28,6 +28,8 @@
 #define BEAT_US          LAG_WAKE_US
 #define BEAT_ACCURACY_US UINT64_C(10000)
 
+#define TELL_REFUSED_US (10 * USEC_PER_SEC)
+
 /* systemd is told at most this often how things stand */
 #define STATUS_BEATS 10
 
@@ -41,6 +43,8 @@ struct daemon {
 	struct rounds *rounds;
 	struct config_loader *loader;
 	struct report_receiver *reports; /* NULL: nobody can report */
+	uint64_t refused_told; /* reports, as last said */
+	uint64_t refused_told_us;
 	unsigned beats;
 	struct rounds_summary told;
 };
@@ -69,6 +73,24 @@ static void tell_status(struct daemon *daemon, const char *also)
 	           also, now.up, now.hosts, now.generation);
 }
 
+/* Somebody sends what is no report, or may not: once in a while at most. */
+static void tell_refused(struct daemon *daemon, uint64_t now_us)
+{
+	uint64_t refused = daemon->reports
+	                           ? report_receiver_refused(daemon->reports)
+	                           : 0;
+
+	if (refused == daemon->refused_told ||
+	    (daemon->refused_told_us &&
+	     now_us - daemon->refused_told_us < TELL_REFUSED_US))
+		return;
+	log_warning("%" PRIu64 " reports refused, %" PRIu64 " in all: from "
+	            "users that are not in report_users, or no reports",
+	            refused - daemon->refused_told, refused);
+	daemon->refused_told = refused;
+	daemon->refused_told_us = now_us;
+}
+
 static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
 {
 	struct daemon *daemon = userdata;
@@ -79,6 +101,7 @@ static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
 	if (++daemon->beats % STATUS_BEATS == 0)
 		tell_status(daemon, "");
 	sd_event_now(daemon->event, CLOCK_MONOTONIC, &now_us);
+	tell_refused(daemon, now_us);
 	return sd_event_source_set_time(source, now_us + BEAT_US);
 }
 

@@ -159,6 +159,7 @@ def test_nonsense_changes_nothing(folder, backends):
         checkerd.wait_state("web/b", "down")
         assert checkerd.host("web/a")["failcount"] == 0
         assert len(checkerd.events()) == 1
+        checkerd.log.wait("reports refused")
 
 
 def test_where_nobody_observes_reports_are_ignored(folder, backends):
