@@ -222,13 +222,17 @@ static void schedule_all(struct rounds *rounds, bool first_time)
 int rounds_install(struct rounds *rounds, struct config *config)
 {
 	struct fleet *old = rounds->fleet, *fleet = NULL;
-	struct probe_line *old_lines = rounds->lines, *lines;
+	struct probe_line *old_lines = rounds->lines, *lines = NULL;
 	struct topology topology = { 0 };
 	int fate, r;
 
 	r = schedule_reserve(&rounds->schedule, config->host_count);
 	if (r >= 0)
 		r = fleet_new(&fleet, config);
+	if (r >= 0) {
+		lines = calloc(fleet->target_count + 1, sizeof(*lines));
+		r = lines ? 0 : -ENOMEM;
+	}
 	if (r >= 0)
 		r = topology_build(&topology, config, SEGMENT_CHANGES,
 		                   SEGMENT_EVENTS);
@@ -236,16 +240,17 @@ int rounds_install(struct rounds *rounds, struct config *config)
 		r = segment_writer_prepare(rounds->writer, &topology);
 	topology_clear(&topology);
 	if (r < 0) {
+		free(lines);
 		fleet_free(fleet);
 		return r;
 	}
 	fate = r;
-	lines = calloc(fleet->target_count + 1, sizeof(*lines));
+	/* from here on only the segment's new name can fail */
 	recall(rounds, fleet);
 	if (old)
 		forget_streaks(rounds, old, fleet);
 	fill_in(rounds, fleet);
-	r = lines ? segment_writer_activate(rounds->writer) : -ENOMEM;
+	r = segment_writer_activate(rounds->writer);
 	if (r < 0) {
 		free(lines);
 		fleet_free(fleet);
