@@ -39,8 +39,7 @@
 #define WORK_MAX   4000000u
 #define STEP_PRICE 16u
 #define FRAME_RATE 16u /* bytes that are kept for one unit */
-#define SCAN_RATE  16u /* bytes of the subject; keeps retries from being free  \
-	                */
+#define SCAN_RATE  16u /* bytes of the subject, so that no retry is free */
 
 #define MATCH_LIMIT 100000u
 #define DEPTH_LIMIT 100000u
@@ -189,7 +188,7 @@ const char *expectation_text(const struct expectation *expectation)
 	return expectation->text;
 }
 
-/* --- matching ------------------------------------------------------------ */
+/* --- matching ----------------------------------------------------------- */
 
 enum match { MATCH_NO, MATCH_YES, MATCH_LIMITED, MATCH_NO_MEMORY };
 
@@ -260,7 +259,7 @@ static enum match match(const struct expectation *expectation,
 	}
 }
 
-/* --- header fields ------------------------------------------------------- */
+/* --- header fields ------------------------------------------------------ */
 
 static const struct expectation *header_at(const struct expectations *of,
                                            size_t i)
@@ -357,7 +356,7 @@ expectation_headers(const struct expectations *expectations,
 	return HEALTH_NONE;
 }
 
-/* --- bodies and answers -------------------------------------------------- */
+/* --- bodies and answers ------------------------------------------------- */
 
 static enum health_outcome check_body(const struct expectation *expectation,
                                       const char *data, size_t size,
