@@ -500,6 +500,12 @@ ngx_http_upstream_health_shm_judge(
 
     silent = ngx_current_msec - moved;
 
+    /* another worker's cached time may be ahead of ours */
+
+    if ((ngx_msec_int_t) silent < 0) {
+        silent = 0;
+    }
+
     hscfp = segment->upstreams.elts;
 
     for (i = 0; i < segment->upstreams.nelts; i++) {
