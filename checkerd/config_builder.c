@@ -80,7 +80,7 @@ const char *config_builder_keep(struct config_builder *builder,
 	return arena_text(builder->arena, text, strlen(text));
 }
 
-/* --- sections ------------------------------------------------------------ */
+/* --- sections ----------------------------------------------------------- */
 
 uint32_t config_builder_find_pool(const struct config_builder *builder,
                                   const char *name)
@@ -216,7 +216,7 @@ int config_builder_section(struct config_builder *builder,
 	return 0;
 }
 
-/* --- servers ------------------------------------------------------------- */
+/* --- servers ------------------------------------------------------------ */
 
 static int add_host(struct config_builder *builder, struct pool_build *pool,
                     const struct config_place *place,
@@ -357,7 +357,7 @@ static int add_server(struct config_builder *builder, struct pool_build *pool,
 	                *line.id != '\0' ? line.id : canonical);
 }
 
-/* --- keys ---------------------------------------------------------------- */
+/* --- keys --------------------------------------------------------------- */
 
 static void refuse_key(struct config_builder *builder,
                        const struct config_section *section,

@@ -15,7 +15,7 @@ static const struct assignment *find(const struct layer *layer,
 	return NULL;
 }
 
-/* --- keys without a use --------------------------------------------------- */
+/* --- keys without a use ------------------------------------------------- */
 
 /* "KEY =", which takes back what would be inherited. */
 static bool is_empty(const struct assignment *item)
@@ -66,7 +66,7 @@ static void find_useless(struct config_errors *errors,
 	}
 }
 
-/* --- what does not go together -------------------------------------------- */
+/* --- what does not go together ------------------------------------------ */
 
 static bool is_head(const struct settings *settings)
 {

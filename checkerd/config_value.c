@@ -384,7 +384,7 @@ int config_value_parse(const struct config_key *key, const char *text,
 	return error;
 }
 
-/* --- values in structures ------------------------------------------------ */
+/* --- values in structures ----------------------------------------------- */
 
 static uint64_t load_number(const struct config_key *key, const void *structure)
 {

@@ -78,7 +78,7 @@ struct curl_loop {
 	struct bundle bundle;
 };
 
-/* --- sockets ------------------------------------------------------------- */
+/* --- sockets ------------------------------------------------------------ */
 
 static struct watch *watch_get(struct curl_loop *loop, int fd)
 {
@@ -160,7 +160,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
 	return 0;
 }
 
-/* --- talks ---------------------------------------------------------------- */
+/* --- talks -------------------------------------------------------------- */
 
 static void talk_unlink(struct curl_transfer *transfer)
 {
@@ -245,7 +245,7 @@ static void end_late_talks(struct curl_loop *loop, uint64_t now)
 	}
 }
 
-/* --- a ready socket ------------------------------------------------------- */
+/* --- a ready socket ----------------------------------------------------- */
 
 static void socket_ready(struct curl_loop *loop,
                          const struct epoll_event *event)
@@ -275,7 +275,7 @@ static void socket_ready(struct curl_loop *loop,
 		&running);
 }
 
-/* --- time ---------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------- */
 
 static int on_deadline(CURLM *multi, long timeout_ms, void *userdata)
 {
@@ -314,7 +314,7 @@ static int schedule_turn(struct curl_loop *loop)
 	return r;
 }
 
-/* --- a turn -------------------------------------------------------------- */
+/* --- a turn ------------------------------------------------------------- */
 
 static uint64_t begin_turn(struct curl_loop *loop)
 {
@@ -403,7 +403,7 @@ static int on_defer(sd_event_source *source, void *userdata)
 	return end_turn(loop);
 }
 
-/* --- for the callers ------------------------------------------------------ */
+/* --- for the callers ---------------------------------------------------- */
 
 int curl_loop_add(struct curl_loop *loop, struct curl_transfer *transfer)
 {

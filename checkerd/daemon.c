@@ -57,8 +57,7 @@ static void say_errors(const struct config_errors *errors)
 		log_error("and %zu more", errors->count - errors->kept);
 }
 
-/* --- systemd
- * ------------------------------------------------------------------ */
+/* --- systemd ------------------------------------------------------------ */
 
 static void tell_status(struct daemon *daemon, const char *also)
 {
@@ -105,8 +104,7 @@ static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
 	return sd_event_source_set_time(source, now_us + BEAT_US);
 }
 
-/* --- signals
- * ------------------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------ */
 
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
                    void *userdata)
@@ -168,8 +166,7 @@ static void on_loaded(void *owner, struct config *config,
 	tell_status(daemon, "READY=1\n");
 }
 
-/* --- nginx
- * ---------------------------------------------------------------------- */
+/* --- nginx -------------------------------------------------------------- */
 
 static bool on_report(void *owner, const struct health_report *report,
                       pid_t sender)
@@ -193,8 +190,7 @@ static void listen_to_nginx(struct daemon *daemon, const struct config *config)
 		            config->report, strerror(-r));
 }
 
-/* --- life
- * ---------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------- */
 
 static int open_segment(struct daemon *daemon, const struct config *config)
 {

@@ -190,7 +190,7 @@ const char *expectation_text(const struct expectation *expectation)
 	return expectation->text;
 }
 
-/* --- matching ------------------------------------------------------------ */
+/* --- matching ----------------------------------------------------------- */
 
 enum match { MATCH_NO, MATCH_YES, MATCH_LIMITED, MATCH_NO_MEMORY };
 
@@ -263,7 +263,7 @@ static enum match match(const struct expectation *expectation,
 	}
 }
 
-/* --- header fields ------------------------------------------------------- */
+/* --- header fields ------------------------------------------------------ */
 
 static const struct expectation *header_at(const struct expectations *of,
                                            size_t i)
@@ -360,7 +360,7 @@ expectation_headers(const struct expectations *expectations,
 	return HEALTH_NONE;
 }
 
-/* --- bodies and answers -------------------------------------------------- */
+/* --- bodies and answers ------------------------------------------------- */
 
 static enum health_outcome check_body(const struct expectation *expectation,
                                       const char *data, size_t size,

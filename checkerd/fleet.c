@@ -49,8 +49,7 @@ static struct verdict initial_verdict(const struct host_config *config)
 	return (struct verdict) { .verdict = (uint8_t) verdict };
 }
 
-/* --- who shares a probe -----------------------------------------------------
- */
+/* --- who shares a probe ------------------------------------------------- */
 
 /* A host and the address that its probes go to. */
 struct aim {
@@ -128,8 +127,7 @@ static int find_targets(struct fleet *fleet)
 	return 0;
 }
 
-/* --- life
- * --------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------- */
 
 int fleet_new(struct fleet **ret, struct config *config)
 {

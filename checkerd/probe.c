@@ -44,7 +44,7 @@ static struct probe *probe_of(struct curl_transfer *transfer)
 	return (struct probe *) transfer;
 }
 
-/* --- what libcurl asks --------------------------------------------------- */
+/* --- what libcurl asks -------------------------------------------------- */
 
 static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
                                     struct curl_sockaddr *target)
@@ -96,7 +96,7 @@ static int on_connected(void *userdata, char *remote_ip, char *local_ip,
 	return CURL_PREREQFUNC_ABORT;
 }
 
-/* --- what is kept of an answer -------------------------------------------- */
+/* --- what is kept of an answer ------------------------------------------ */
 
 int probe_buffer_add(struct probe_buffer *buffer, const char *data, size_t size)
 {
@@ -128,7 +128,7 @@ static void buffer_clear(struct probe_buffer *buffer)
 	memset(buffer, 0, sizeof(*buffer));
 }
 
-/* --- what libcurl measured ------------------------------------------------ */
+/* --- what libcurl measured ---------------------------------------------- */
 
 static uint32_t phase_us(const struct probe *probe, CURLINFO phase)
 {
@@ -138,7 +138,7 @@ static uint32_t phase_us(const struct probe *probe, CURLINFO phase)
 	return us < UINT32_MAX ? (uint32_t) us : UINT32_MAX;
 }
 
-/* --- the pool ------------------------------------------------------------ */
+/* --- the pool ----------------------------------------------------------- */
 
 static void probe_free(struct probe *probe)
 {
@@ -236,8 +236,7 @@ static void unlink_in_flight(struct probe *probe)
 		probe->prober->in_flight = probe->next;
 }
 
-/* --- its end ---------------------------------------------------------------
- */
+/* --- its end ------------------------------------------------------------ */
 
 static void measure(struct probe *probe)
 {
@@ -306,7 +305,7 @@ static bool begin_again(struct probe *probe, CURLcode code)
 	return curl_loop_add(probe->prober->loop, &probe->transfer) >= 0;
 }
 
-/* --- for the callers ------------------------------------------------------ */
+/* --- for the callers ---------------------------------------------------- */
 
 static void on_done(struct curl_transfer *transfer, CURLcode code)
 {

@@ -22,7 +22,7 @@
 /* libcurl keeps each field, so that each also costs this much */
 #define HEADER_OVERHEAD 64
 
-/* --- the request --------------------------------------------------------- */
+/* --- the request -------------------------------------------------------- */
 
 static const struct request_field fields[] = {
 	{ "Connection", "Connection: close", .with_close = true },
@@ -73,7 +73,7 @@ static CURLcode prepare(struct probe *probe)
 	return code;
 }
 
-/* --- any answer ----------------------------------------------------------- */
+/* --- any answer --------------------------------------------------------- */
 
 static size_t stop(struct probe *probe, enum probe_stop why)
 {
@@ -164,7 +164,7 @@ bool probe_http_judge_stop(const struct probe *probe,
 	return true;
 }
 
-/* --- what it is worth ----------------------------------------------------- */
+/* --- what it is worth --------------------------------------------------- */
 
 void probe_wants_add(struct probe_wants *wants, const struct settings *settings)
 {

@@ -142,7 +142,7 @@ extern const struct check check_grpcs;
 extern const struct check check_tcp;
 extern const struct check check_tls;
 
-/* --- probe.c -------------------------------------------------------------- */
+/* --- probe.c ------------------------------------------------------------ */
 
 /* Returns 0 or -ENOMEM. */
 int probe_buffer_add(struct probe_buffer *buffer, const char *data,
@@ -151,14 +151,14 @@ int probe_buffer_add(struct probe_buffer *buffer, const char *data,
 /* Never NULL. */
 const char *probe_buffer_text(const struct probe_buffer *buffer);
 
-/* --- probe_judge.c -------------------------------------------------------- */
+/* --- probe_judge.c ------------------------------------------------------ */
 
 /* Sets the sentence for people.  What came from outside may be in it: bytes
  * that are not printable ASCII are replaced. */
 void probe_explain(struct probe_result *result, const char *format, ...)
 	PRINTF_LIKE(2, 3);
 
-/* --- probe_request.c ------------------------------------------------------ */
+/* --- probe_request.c ---------------------------------------------------- */
 
 /* "Name: value", or "Name:" to keep libcurl from adding it; sent unless the
  * settings have a field of that name. */
@@ -180,7 +180,7 @@ CURLcode probe_set_http(struct probe *probe, const char *target,
 /* What Host says, or would say. */
 const char *probe_host_text(const struct probe *probe, char *buffer);
 
-/* --- probe_http.c --------------------------------------------------------- */
+/* --- probe_http.c ------------------------------------------------------- */
 
 /* The callbacks of all kinds of HTTP.  Constant for a handle. */
 CURLcode probe_http_init(struct probe *probe);
@@ -189,7 +189,7 @@ CURLcode probe_http_init(struct probe *probe);
 bool probe_http_judge_stop(const struct probe *probe,
                            struct probe_result *result);
 
-/* --- probe_tls.c ---------------------------------------------------------- */
+/* --- probe_tls.c -------------------------------------------------------- */
 
 CURLcode probe_tls_init(struct probe *probe); /* constant for a handle */
 CURLcode probe_tls_prepare(struct probe *probe);
@@ -202,7 +202,7 @@ void probe_tls_release(struct probe *probe);
 void kept_tls_release(struct kept *kept);
 void prober_tls_release(struct prober *prober);
 
-/* --- probe_line.c --------------------------------------------------------- */
+/* --- probe_line.c ------------------------------------------------------- */
 
 /* Whether its connection is to last. */
 bool probe_keeps(const struct probe *probe);

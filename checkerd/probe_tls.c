@@ -38,7 +38,7 @@ struct trust {
 	X509_STORE *store; /* NULL: it could not be */
 };
 
-/* --- whom to trust -------------------------------------------------------- */
+/* --- whom to trust ------------------------------------------------------ */
 
 static void trust_free(struct trust *trust)
 {
@@ -121,7 +121,7 @@ void prober_tls_release(struct prober *prober)
 	}
 }
 
-/* --- what OpenSSL asks ---------------------------------------------------- */
+/* --- what OpenSSL asks -------------------------------------------------- */
 
 static struct probe *probe_of_ssl(const SSL *ssl)
 {
@@ -232,7 +232,7 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *userdata)
 	return CURLE_OK;
 }
 
-/* --- for the probe -------------------------------------------------------- */
+/* --- for the probe ------------------------------------------------------ */
 
 /* The name that is asked for and that the certificate must have: without the
  * port that a Host field may have. */

@@ -11,8 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* --- the journal ------------------------------------------------------------
- */
+/* --- the journal -------------------------------------------------------- */
 
 static void log_event(const struct health_event *event, const char *why)
 {
@@ -63,8 +62,7 @@ static void log_event(const struct health_event *event, const char *why)
 		           *why ? ", " : "", why);
 }
 
-/* --- the segment -------------------------------------------------------------
- */
+/* --- the segment -------------------------------------------------------- */
 
 static void copy_name(char to[HEALTH_NAME_SIZE], const char *from)
 {

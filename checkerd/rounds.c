@@ -39,8 +39,7 @@ void rounds_judge(struct rounds *rounds, struct host *host,
 		rounds_tell_panic(rounds, host->pool);
 }
 
-/* --- one probe ---------------------------------------------------------------
- */
+/* --- one probe ---------------------------------------------------------- */
 
 static void flight_free(struct flight *flight)
 {
@@ -331,7 +330,7 @@ static void start_probe(struct rounds *rounds, struct target *target,
 		give_up(rounds, target, r, due_us, lateness_us);
 }
 
-/* --- the schedule --------------------------------------------------------- */
+/* --- the schedule ------------------------------------------------------- */
 
 static struct target *target_of(struct schedule_entry *entry)
 {
@@ -420,8 +419,7 @@ struct rounds_summary rounds_summarize(const struct rounds *rounds)
 	return summary;
 }
 
-/* --- life --------------------------------------------------------------------
- */
+/* --- life --------------------------------------------------------------- */
 
 int rounds_new(struct rounds **ret, sd_event *event,
                struct segment_writer *writer)

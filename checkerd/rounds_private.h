@@ -56,7 +56,7 @@ struct rounds {
 	} complaint;
 };
 
-/* --- rounds.c ------------------------------------------------------------- */
+/* --- rounds.c ----------------------------------------------------------- */
 
 /* The only way to change what is held true of a host. */
 void rounds_judge(struct rounds *rounds, struct host *host,
@@ -84,7 +84,7 @@ bool rounds_is_probed(const struct target *target);
 void rounds_start_due(struct rounds *rounds);
 void rounds_arm(struct rounds *rounds);
 
-/* --- rounds_report.c ------------------------------------------------------ */
+/* --- rounds_report.c ---------------------------------------------------- */
 
 /* Hosts without probes: what live traffic did to them wears off, ... */
 void rounds_forgive(struct rounds *rounds, struct target *target);

@@ -63,7 +63,7 @@ static struct mapping *target(struct segment_writer *writer)
 	return writer->next.header ? &writer->next : &writer->current;
 }
 
-/* --- stores --------------------------------------------------------------- */
+/* --- stores ------------------------------------------------------------- */
 
 static void store(uint64_t *at, uint64_t value)
 {
@@ -123,7 +123,7 @@ static void move_generation(struct mapping *mapping, uint32_t host)
 	store(&header->generation, generation);
 }
 
-/* --- adoption ------------------------------------------------------------- */
+/* --- adoption ----------------------------------------------------------- */
 
 /* The writer's reading of its predecessor's word: bits it could not have
  * written make it a host never seen. */
@@ -248,7 +248,7 @@ static int map_existing(struct segment_writer *writer)
 	return fchmod(fd, writer->mode) < 0 ? -errno : 0;
 }
 
-/* --- a new file ----------------------------------------------------------- */
+/* --- a new file --------------------------------------------------------- */
 
 static int make_file(struct segment_writer *writer,
                      const struct topology *topology)
@@ -261,8 +261,7 @@ static int make_file(struct segment_writer *writer,
 	void *base;
 	int r;
 
-	/* A leftover of a killed process: we hold the lock, so it is nobody's.
-	 */
+	/* left by a killed process: we hold the lock, so it is nobody's */
 	if (unlink(writer->next_path) < 0 && errno != ENOENT)
 		return -errno;
 	fd = open(writer->next_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
@@ -493,7 +492,7 @@ int segment_writer_activate(struct segment_writer *writer)
 	return 0;
 }
 
-/* --- life ----------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------- */
 
 static int take_lock(struct segment_writer *writer, pid_t *ret_pid)
 {
@@ -574,8 +573,7 @@ const struct health_shm *segment_writer_shm(const struct segment_writer *writer)
 	return &target((struct segment_writer *) writer)->shm;
 }
 
-/* --- what the daemon says --------------------------------------------------
- */
+/* --- what the daemon says ----------------------------------------------- */
 
 const struct health_detail *
 segment_writer_detail(const struct segment_writer *writer, uint32_t host)

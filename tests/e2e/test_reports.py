@@ -14,10 +14,9 @@ import pytest
 from backends import Backends
 from checkerd import Checkerd
 from nginx import wait_for
+from reports import FAILURE, HELLO, LAYOUT, MAGIC
 
-# as in include/health_report.h
-MAGIC, VERSION, HELLO, FAILURE = 0x68637270, 1, 1, 2
-LAYOUT = struct.Struct("=IHHQQQQIIHHIQ")
+VERSION = 1
 
 SETTINGS = """
 [defaults]
