@@ -197,6 +197,81 @@ static void names_ids_and_tokens(void **state)
 	assert_false(text_is_token("a\0", 2));
 }
 
+static void sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+		uint64_t size;
+		const char *printed;
+	} rows[] = {
+		{ "1", 0, 1, "1" },
+		{ "1023", 0, 1023, "1023" },
+		{ "1024", 0, 1024, "1k" },
+		{ "256K", 0, 262144, "256k" },
+		{ "1536k", 0, 1572864, "1536k" },
+		{ "16m", 0, 16777216, "16m" },
+		{ "16777217", -ERANGE, 0, NULL },
+		{ "17m", -ERANGE, 0, NULL },
+		{ "18446744073709551615m", -ERANGE, 0, NULL },
+		{ "0", -ERANGE, 0, NULL },
+		{ "", -EINVAL, 0, NULL },
+		{ "k", -EINVAL, 0, NULL },
+		{ "1g", -EINVAL, 0, NULL },
+		{ "1 k", -EINVAL, 0, NULL },
+		{ "-1", -EINVAL, 0, NULL },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char buffer[SIZE_TEXT_SIZE];
+		uint64_t size = 0;
+
+		assert_int_equal(parse_size(&size, rows[i].text, 1, 16 << 20),
+		                 rows[i].result);
+		assert_int_equal(size, rows[i].size);
+		if (rows[i].printed)
+			assert_string_equal(size_text(size, buffer),
+			                    rows[i].printed);
+	}
+}
+
+static void escapes_read_and_print(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t size;
+		const char *bytes, *printed;
+	} rows[] = {
+		{ "", 0, "", "" },
+		{ "PING\\r\\n", 6, "PING\r\n", "PING\\r\\n" },
+		{ "\\x00\\xfF\\t", 3, "\0\xff\t", "\\x00\\xff\\t" },
+		{ "a b;\\\\", 5, "a b;\\", "a\\x20b\\x3b\\\\" },
+		{ "\\x41b", 2, "Ab", "Ab" },
+	};
+	static const char *const mistakes[] = {
+		"\\", "\\q", "\\x", "\\x4", "\\xg0", "\\x0g", "a\\0",
+	};
+	unsigned char bytes[32];
+	size_t size;
+
+	(void) state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char printed[64] = "";
+		FILE *stream = fmemopen(printed, sizeof(printed), "w");
+
+		assert_int_equal(parse_escaped(bytes, &size, rows[i].text), 0);
+		assert_int_equal(size, rows[i].size);
+		assert_memory_equal(bytes, rows[i].bytes, size);
+		escaped_print(bytes, size, stream);
+		fclose(stream);
+		assert_string_equal(printed, rows[i].printed);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(mistakes); i++)
+		assert_int_equal(parse_escaped(bytes, &size, mistakes[i]),
+		                 -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +280,8 @@ int main(void)
 		cmocka_unit_test(durations_print_as_they_are_read),
 		cmocka_unit_test(switches),
 		cmocka_unit_test(numbers),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(escapes_read_and_print),
 		cmocka_unit_test(printable_text),
 		cmocka_unit_test(names_ids_and_tokens),
 	};
