@@ -98,78 +98,77 @@ int parse_percent(uint64_t *ret, const char *text, uint64_t min, uint64_t max)
 	return store(ret, value, min, max);
 }
 
-static const struct {
+/* What may stand behind a number; the largest first, for writing. */
+struct unit {
 	const char *suffix;
-	uint64_t ms;
-} duration_units[] = {
+	uint64_t factor;
+};
+
+static const struct unit duration_units[] = {
 	{ "d", 86400000 }, { "h", 3600000 }, { "m", 60000 },
 	{ "s", 1000 },     { "ms", 1 },      { "", 1000 },
 };
 
-int parse_duration_ms(uint64_t *ret_ms, const char *text, uint64_t min_ms,
-                      uint64_t max_ms)
+static const struct unit size_units[] = { { "m", 1 << 20 },
+	                                  { "k", 1 << 10 },
+	                                  { "", 1 } };
+
+static int parse_with_unit(uint64_t *ret, const char *text,
+                           const struct unit *units, size_t unit_count,
+                           int (*compare)(const char *, const char *),
+                           uint64_t min, uint64_t max)
 {
 	const char *at = text;
 	uint64_t value = read_digits(&at, 10);
 
 	if (at == text)
 		return -EINVAL;
-	for (size_t i = 0; i < ARRAY_SIZE(duration_units); i++) {
-		if (strcmp(at, duration_units[i].suffix) != 0)
+	for (size_t i = 0; i < unit_count; i++) {
+		if (compare(at, units[i].suffix) != 0)
 			continue;
-		if (__builtin_mul_overflow(value, duration_units[i].ms, &value))
-			return -ERANGE;
-		return store(ret_ms, value, min_ms, max_ms);
-	}
-	return -EINVAL;
-}
-
-const char *duration_text(uint64_t ms, char *buffer)
-{
-	size_t i = 0;
-
-	if (ms == 0)
-		return strcpy(buffer, "0");
-	while (ms % duration_units[i].ms != 0)
-		i++;
-	snprintf(buffer, DURATION_TEXT_SIZE, "%" PRIu64 "%s",
-	         ms / duration_units[i].ms, duration_units[i].suffix);
-	return buffer;
-}
-
-static const struct {
-	const char *suffix;
-	uint64_t bytes;
-} size_units[] = { { "m", 1 << 20 }, { "k", 1 << 10 }, { "", 1 } };
-
-int parse_size(uint64_t *ret, const char *text, uint64_t min, uint64_t max)
-{
-	const char *at = text;
-	uint64_t value = read_digits(&at, 10);
-
-	if (at == text)
-		return -EINVAL;
-	for (size_t i = 0; i < ARRAY_SIZE(size_units); i++) {
-		if (strcasecmp(at, size_units[i].suffix) != 0)
-			continue;
-		if (__builtin_mul_overflow(value, size_units[i].bytes, &value))
+		if (__builtin_mul_overflow(value, units[i].factor, &value))
 			return -ERANGE;
 		return store(ret, value, min, max);
 	}
 	return -EINVAL;
 }
 
+/* One of `units` has the factor 1. */
+static const char *unit_text(uint64_t value, const struct unit *units,
+                             char *buffer, size_t size)
+{
+	if (value == 0)
+		return strcpy(buffer, "0");
+	while (value % units->factor != 0)
+		units++;
+	snprintf(buffer, size, "%" PRIu64 "%s", value / units->factor,
+	         units->suffix);
+	return buffer;
+}
+
+int parse_duration_ms(uint64_t *ret_ms, const char *text, uint64_t min_ms,
+                      uint64_t max_ms)
+{
+	return parse_with_unit(ret_ms, text, duration_units,
+	                       ARRAY_SIZE(duration_units), strcmp, min_ms,
+	                       max_ms);
+}
+
+const char *duration_text(uint64_t ms, char *buffer)
+{
+	return unit_text(ms, duration_units, buffer, DURATION_TEXT_SIZE);
+}
+
+/* Sizes in either case; of durations only the small letters are units. */
+int parse_size(uint64_t *ret, const char *text, uint64_t min, uint64_t max)
+{
+	return parse_with_unit(ret, text, size_units, ARRAY_SIZE(size_units),
+	                       strcasecmp, min, max);
+}
+
 const char *size_text(uint64_t size, char *buffer)
 {
-	size_t i = 0;
-
-	if (size == 0)
-		return strcpy(buffer, "0");
-	while (size % size_units[i].bytes != 0)
-		i++;
-	snprintf(buffer, SIZE_TEXT_SIZE, "%" PRIu64 "%s",
-	         size / size_units[i].bytes, size_units[i].suffix);
-	return buffer;
+	return unit_text(size, size_units, buffer, SIZE_TEXT_SIZE);
 }
 
 static const struct {
