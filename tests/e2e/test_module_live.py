@@ -408,11 +408,11 @@ def test_waiting_failures_go_with_their_segment(folder):
             assert first[0] == second[0] and first[1] != second[1]
             client.get()  # notices
             wait_for(lambda: len(reports.of(HELLO)) == 2, "the new segment")
-            before = len(reports.of(FAILURE))
             for _ in range(3):
                 client.get()
             wait_for(lambda: sum(report.failures for report
-                                 in reports.of(FAILURE)[before:]) == 3,
+                                 in reports.of(FAILURE)
+                                 if report.created_at_us == second[1]) == 4,
                      "what came after")
             for report in reports.of(FAILURE):
                 assert (report.host, report.created_at_us) in (
