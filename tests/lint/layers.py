@@ -36,7 +36,8 @@ LAYERS = {
     WIRING: """daemon once publication rounds rounds_install rounds_private
         rounds_report""",
     ENTRY: "main",
-    TOOL: "cell checkerctl events view view_host view_table watch",
+    TOOL: """cell checkerctl command command_control command_segment
+        control_client events view view_answer view_host view_table watch""",
 }
 LAYER_OF = {noun: layer for layer, nouns in LAYERS.items()
             for noun in nouns.split()}
@@ -45,11 +46,12 @@ LAYER_OF = {noun: layer for layer, nouns in LAYERS.items()
 # everything from a layer on.
 # What is not named here is free.
 FOREIGN = {
-    r"curl/.*": {"curl_loop"},
+    r"curl/.*": {"curl_loop", "control_client"},
     r"openssl/.*": {"probe_tls"},
     r"ini\.h": {"config_file"},
     r"pcre2\.h": {"expectation"},
-    r"jansson\.h": {"view_json", "api", "change", "overrides"},
+    r"jansson\.h": {"view_json", "api", "change", "overrides",
+                     "control_client", "command_control", "view_answer"},
     r"microhttpd\.h": {"http_server"},
     r"systemd/sd-journal\.h": {"log"},
     r"systemd/sd-daemon\.h": {"daemon", "main"},
