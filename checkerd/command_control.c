@@ -12,6 +12,7 @@
 
 #include "control_client.h"
 #include "parse.h"
+#include "terminal.h"
 #include "view_answer.h"
 
 #include <stdio.h>
@@ -98,7 +99,8 @@ static int show(const struct request *request, const struct plan *plan,
 {
 	const char *name = request->operands[0];
 
-	if (answer->status >= 400) {
+	if (answer->status >= 400 && answer->status <= 599) {
+		setlinebuf(stderr); /* errors may be many */
 		view_answer_error(stderr, answer->status, answer->document);
 		if (request->json)
 			print_document(answer->document);
@@ -109,8 +111,10 @@ static int show(const struct request *request, const struct plan *plan,
 	if (request->json) {
 		print_document(answer->document);
 	} else if (plan->view == NULL || answer->document == NULL) {
-		if (plan->target != TARGET_NONE)
-			printf("%s: ", name);
+		if (plan->target != TARGET_NONE) {
+			terminal_print(stdout, name, strlen(name));
+			fputs(": ", stdout);
+		}
 		printf("%s\n", plan->done);
 	} else if (plan->view(stdout, name, answer->document) < 0) {
 		return foreign(request);

@@ -34,6 +34,7 @@ struct transfer {
 	char *answer_data;
 	size_t answer_size;
 	size_t received;
+	bool head_ended; /* libcurl is content with half a head */
 	char curl_error[CURL_ERROR_SIZE];
 };
 
@@ -56,8 +57,12 @@ static bool take(struct transfer *transfer, size_t size)
 
 static size_t on_header(char *data, size_t one, size_t size, void *context)
 {
-	(void) data, (void) one;
-	return take(context, size) ? size : 0;
+	struct transfer *transfer = context;
+
+	(void) one;
+	if (size > 0 && (data[0] == '\r' || data[0] == '\n'))
+		transfer->head_ended = true;
+	return take(transfer, size) ? size : 0;
 }
 
 static size_t on_body(char *data, size_t one, size_t size, void *context)
@@ -228,8 +233,6 @@ static int explain(const struct transfer *transfer,
 	const char *why;
 	long error = 0;
 
-	if (code == CURLE_OUT_OF_MEMORY)
-		return -ENOMEM;
 	curl_easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &error);
 	if (code == CURLE_COULDNT_CONNECT && error != 0)
 		return explain_connect(question, (int) error, ret_error);
@@ -290,6 +293,8 @@ int control_ask(const struct control_question *question,
 		return error;
 	set_options(&transfer, question);
 	code = curl_easy_perform(transfer.curl);
+	if (code == CURLE_OK && !transfer.head_ended)
+		code = CURLE_PARTIAL_FILE;
 	if (code != CURLE_OK)
 		return explain(&transfer, question, code, ret_error);
 	return read_answer(&transfer, ret);
