@@ -921,9 +921,10 @@ int changes_apply(json_t *changes, const struct config *files,
 		.changes = json_copy(changes),
 		.refusal = refusal,
 	};
-	int error = work.changes ? check_names(&work) : -ENOMEM;
+	int error;
 
 	*refusal = (struct refusal) { 0 };
+	error = work.changes ? check_names(&work) : -ENOMEM;
 	if (error == 0)
 		error = kinds[operation->kind].apply(&work);
 	if (error == 0 && json_array_size(work.changes) > CHANGES_MAX)
