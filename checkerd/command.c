@@ -75,8 +75,8 @@ static const struct command commands[] = {
 	  "shown, and the configuration stays as it was.",
 	  0, 0, 0, command_reload },
 	{ "diff", "", "how the running state differs from checkerd.ini",
-	  "One line per difference: the value in the file, the one in force,\n"
-	  "since when, and who set it.",
+	  "One line per difference: the value in the files, the one in force,\n"
+	  "since when, and who set it; - stands for what is not there.",
 	  0, 0, 0, command_diff },
 	{ "revert", "POOL[/HOST]", "go back to what checkerd.ini says",
 	  "Drops what was changed in a pool with its hosts, or in one host.", 1,

@@ -47,7 +47,7 @@ static void drop_json(json_t **value)
 
 /* Splits the first operand at its first slash. */
 static int read_target(const struct request *request, const struct plan *plan,
-                       struct control_question *question)
+                       struct control_client_question *question)
 {
 	const char *name = request->operands[0];
 	const char *slash = strchr(name, '/');
@@ -95,7 +95,7 @@ static void print_document(const json_t *document)
 }
 
 static int show(const struct request *request, const struct plan *plan,
-                const struct control_answer *answer)
+                const struct control_client_answer *answer)
 {
 	const char *name = request->operands[0];
 
@@ -126,8 +126,9 @@ static int show(const struct request *request, const struct plan *plan,
 static int carry_out(const struct request *request, const struct plan *plan,
                      const json_t *body)
 {
-	struct control_answer answer CLEANUP(control_answer_release) = { 0 };
-	struct control_question question = {
+	struct control_client_answer answer CLEANUP(
+		control_client_answer_release) = { 0 };
+	struct control_client_question question = {
 		.socket = request->socket,
 		.timeout_ms = request->timeout_ms,
 		.method = plan->method,
@@ -135,12 +136,12 @@ static int carry_out(const struct request *request, const struct plan *plan,
 		.action = plan->action,
 		.body = body,
 	};
-	char error[CONTROL_ERROR_SIZE];
+	char error[CONTROL_CLIENT_ERROR_SIZE];
 
 	if (plan->target != TARGET_NONE &&
 	    read_target(request, plan, &question) != DONE)
 		return REFUSED;
-	if (control_ask(&question, &answer, error) < 0)
+	if (control_client_ask(&question, &answer, error) < 0)
 		return command_refuse(NO_ANSWER, "%s", error);
 	return show(request, plan, &answer);
 }

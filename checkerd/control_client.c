@@ -87,7 +87,7 @@ static int append_encoded(FILE *url, CURL *curl, const char *before,
 }
 
 static int write_url(struct transfer *transfer,
-                     const struct control_question *question)
+                     const struct control_client_question *question)
 {
 	size_t size;
 	FILE *url = open_memstream(&transfer->url, &size);
@@ -125,7 +125,7 @@ static int write_body(struct transfer *transfer, const json_t *body)
 }
 
 static int prepare(struct transfer *transfer,
-                   const struct control_question *question)
+                   const struct control_client_question *question)
 {
 	int error;
 
@@ -141,7 +141,7 @@ static int prepare(struct transfer *transfer,
 }
 
 static void set_options(struct transfer *transfer,
-                        const struct control_question *question)
+                        const struct control_client_question *question)
 {
 	CURL *curl = transfer->curl;
 
@@ -179,7 +179,7 @@ static void explain_permission(const char *socket, char *ret_error)
 	struct stat status;
 
 	if (stat(socket, &status) < 0) {
-		snprintf(ret_error, CONTROL_ERROR_SIZE,
+		snprintf(ret_error, CONTROL_CLIENT_ERROR_SIZE,
 		         "%s: permission denied: a folder on the way to it is "
 		         "not open to you",
 		         socket);
@@ -187,27 +187,27 @@ static void explain_permission(const char *socket, char *ret_error)
 	}
 	group = getgrgid(status.st_gid);
 	snprintf(number, sizeof(number), "%u", (unsigned) status.st_gid);
-	snprintf(ret_error, CONTROL_ERROR_SIZE,
+	snprintf(ret_error, CONTROL_CLIENT_ERROR_SIZE,
 	         "%s: permission denied: members of group %s may (its mode is "
 	         "%04o), and root",
 	         socket, group != NULL ? group->gr_name : number,
 	         (unsigned) status.st_mode & 07777);
 }
 
-static int explain_connect(const struct control_question *question, int error,
-                           char *ret_error)
+static int explain_connect(const struct control_client_question *question,
+                           int error, char *ret_error)
 {
 	const char *socket = question->socket;
 
 	switch (error) {
 	case ENOENT:
-		snprintf(ret_error, CONTROL_ERROR_SIZE,
+		snprintf(ret_error, CONTROL_CLIENT_ERROR_SIZE,
 		         "%s: no such socket: checkerd is not running, or its "
 		         "`control` names another one (give that with -S)",
 		         socket);
 		break;
 	case ECONNREFUSED:
-		snprintf(ret_error, CONTROL_ERROR_SIZE,
+		snprintf(ret_error, CONTROL_CLIENT_ERROR_SIZE,
 		         "%s: nobody listens there: checkerd is not running",
 		         socket);
 		break;
@@ -215,15 +215,15 @@ static int explain_connect(const struct control_question *question, int error,
 		explain_permission(socket, ret_error);
 		break;
 	default:
-		snprintf(ret_error, CONTROL_ERROR_SIZE, "%.128s: %s", socket,
-		         strerror(error));
+		snprintf(ret_error, CONTROL_CLIENT_ERROR_SIZE, "%.128s: %s",
+		         socket, strerror(error));
 	}
 	return -error;
 }
 
 static int explain(const struct transfer *transfer,
-                   const struct control_question *question, CURLcode code,
-                   char *ret_error)
+                   const struct control_client_question *question,
+                   CURLcode code, char *ret_error)
 {
 	const char *maybe = strcmp(question->method, "GET") == 0
 	                            ? ""
@@ -237,14 +237,14 @@ static int explain(const struct transfer *transfer,
 	if (code == CURLE_COULDNT_CONNECT && error != 0)
 		return explain_connect(question, (int) error, ret_error);
 	if (code == CURLE_OPERATION_TIMEDOUT) {
-		snprintf(ret_error, CONTROL_ERROR_SIZE,
+		snprintf(ret_error, CONTROL_CLIENT_ERROR_SIZE,
 		         "%s: no answer within %s%s (--timeout waits longer)",
 		         question->socket,
 		         duration_text(question->timeout_ms, time), maybe);
 		return -ETIMEDOUT;
 	}
 	if (transfer->received > ANSWER_MAX) {
-		snprintf(ret_error, CONTROL_ERROR_SIZE,
+		snprintf(ret_error, CONTROL_CLIENT_ERROR_SIZE,
 		         "%s: the answer is longer than %zu MB: is that "
 		         "checkerd?",
 		         question->socket, ANSWER_MAX >> 20);
@@ -253,12 +253,13 @@ static int explain(const struct transfer *transfer,
 	why = transfer->curl_error[0] != '\0' ? transfer->curl_error
 	                                      : curl_easy_strerror(code);
 	terminal_escape(text, sizeof(text), why, strlen(why));
-	snprintf(ret_error, CONTROL_ERROR_SIZE, "%s: no whole answer (%s)%s",
-	         question->socket, text, maybe);
+	snprintf(ret_error, CONTROL_CLIENT_ERROR_SIZE,
+	         "%s: no whole answer (%s)%s", question->socket, text, maybe);
 	return -EPROTO;
 }
 
-static int read_answer(struct transfer *transfer, struct control_answer *ret)
+static int read_answer(struct transfer *transfer,
+                       struct control_client_answer *ret)
 {
 	long status = 0;
 	json_error_t error;
@@ -275,19 +276,19 @@ static int read_answer(struct transfer *transfer, struct control_answer *ret)
 	return 0;
 }
 
-int control_ask(const struct control_question *question,
-                struct control_answer *ret, char *ret_error)
+int control_client_ask(const struct control_client_question *question,
+                       struct control_client_answer *ret, char *ret_error)
 {
 	struct transfer transfer CLEANUP(transfer_release) = { 0 };
 	CURLcode code;
 	int error;
 
-	*ret = (struct control_answer) { 0 };
+	*ret = (struct control_client_answer) { 0 };
 	/* libcurl would cut it, or take it for another kind of mistake. */
 	if (strlen(question->socket) >=
 	    sizeof(((struct sockaddr_un *) NULL)->sun_path))
 		return explain_connect(question, ENAMETOOLONG, ret_error);
-	snprintf(ret_error, CONTROL_ERROR_SIZE, "out of memory");
+	snprintf(ret_error, CONTROL_CLIENT_ERROR_SIZE, "out of memory");
 	error = prepare(&transfer, question);
 	if (error < 0)
 		return error;
@@ -300,7 +301,7 @@ int control_ask(const struct control_question *question,
 	return read_answer(&transfer, ret);
 }
 
-void control_answer_release(struct control_answer *answer)
+void control_client_answer_release(struct control_client_answer *answer)
 {
 	json_decref(answer->document);
 }

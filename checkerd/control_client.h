@@ -13,11 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONTROL_ERROR_SIZE 512
+#define CONTROL_CLIENT_ERROR_SIZE 512
 
 /* ROUTE[/POOL[/hosts/HOST]][ACTION]; names are given as they are and
  * percent-encoded here. */
-struct control_question {
+struct control_client_question {
 	const char *socket;
 	uint64_t timeout_ms; /* of the whole exchange */
 	const char *method;
@@ -29,17 +29,17 @@ struct control_question {
 	const json_t *body; /* NULL: none */
 };
 
-struct control_answer {
+struct control_client_answer {
 	unsigned status;  /* of HTTP */
 	json_t *document; /* NULL: there was no body, or `malformed` */
 	bool malformed;   /* the body is no JSON */
 };
 
 /* Returns 0 for an answer of whatever status, to be released; or a negative
- * errno with a sentence in `ret_error` (CONTROL_ERROR_SIZE bytes). */
-int control_ask(const struct control_question *question,
-                struct control_answer *ret, char *ret_error);
+ * errno with a sentence in `ret_error` (CONTROL_CLIENT_ERROR_SIZE bytes). */
+int control_client_ask(const struct control_client_question *question,
+                       struct control_client_answer *ret, char *ret_error);
 
-void control_answer_release(struct control_answer *answer);
+void control_client_answer_release(struct control_client_answer *answer);
 
 #endif

@@ -138,6 +138,10 @@ static void print_change(FILE *out, const json_t *change)
 	print_field(out, " -> ", change, "runtime");
 	print_field(out, "  since ", change, "since");
 	print_field(out, " by uid ", change, "by");
+	if (text_of(change, "reason") != NULL)
+		print_field(out, ": ", change, "reason");
+	if (text_of(change, "until") != NULL)
+		print_field(out, ", until ", change, "until");
 	fputc('\n', out);
 }
 

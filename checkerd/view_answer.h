@@ -24,7 +24,7 @@ view_answer view_answer_pool;
 /* What a probe saw, and its phases. */
 view_answer view_answer_probe;
 
-/* {"changes":[...]}, one on a line. */
+/* {"changes":[...]} with rows as in GET /v1/changes, one on a line. */
 view_answer view_answer_changes;
 
 /* What {"error":{...}} says, with the key that it is about and the errors of a

@@ -20,7 +20,7 @@ _checkerctl()
 	local commands="status watch why events up down drain auto weight probe
 		add remove pool reload diff revert help"
 	local pool_commands="add set remove"
-	local words operands=() segment=() command candidates= word before i
+	local words operands=() segment=() command candidates="" word before i
 
 	# In COMP_WORDS, the colon of an address is a word of its own.
 	read -ra words <<<"${COMP_LINE:0:COMP_POINT}x"

@@ -139,12 +139,18 @@ PROBE = {"outcome": "L7STS", "http_status": 503,
          "connect_us": 90, "tls_us": 0, "first_byte_us": 700,
          "total_us": 1250}
 CHANGES = {"changes": [
-    {"pool": "web", "host": "a", "key": "weight", "ini": 10, "runtime": 20,
-     "since": "2026-11-21T11:00:00.000Z", "by": 1000},
+    {"pool": "web", "host": "a", "key": "weight", "ini": "10",
+     "runtime": "20", "since": "2026-11-21T11:00:00.000Z", "by": 1000,
+     "reason": None, "until": None},
+    {"pool": "web", "host": "a", "key": "admin", "ini": "auto",
+     "runtime": "down", "since": "2026-11-21T11:00:00.000Z", "by": 0,
+     "reason": "new disks", "until": "2026-11-21T12:00:00.000Z"},
     {"pool": "web", "host": None, "key": "balance", "ini": "round_robin",
      "runtime": "hash", "since": "2026-11-21T11:00:00.000Z", "by": 0},
-    {"pool": "web", "host": "c", "key": "address", "ini": None,
-     "runtime": "10.0.0.3:8080", "since": "2026-11-21T11:00:00.000Z",
+    {"pool": "web", "host": "c", "key": "header", "ini": ["X: 1", "Y: 2"],
+     "runtime": [], "since": "2026-11-21T11:00:00.000Z", "by": 0},
+    {"pool": "web", "host": "d", "key": "server", "ini": None,
+     "runtime": "10.0.0.3:8080 id=d", "since": "2026-11-21T11:00:00.000Z",
      "by": 0}]}
 
 SHOWN = [
@@ -177,10 +183,14 @@ SHOWN = [
      "  connected -, TLS -, first byte -, all -\n"),
     ("diff", 200, CHANGES,
      "web/a  weight  10 -> 20  since 2026-11-21T11:00:00.000Z by uid 1000\n"
+     "web/a  admin  auto -> down  since 2026-11-21T11:00:00.000Z by uid 0: "
+     "new disks, until 2026-11-21T12:00:00.000Z\n"
      "web  balance  round_robin -> hash  since 2026-11-21T11:00:00.000Z by "
      "uid 0\n"
-     "web/c  address  - -> 10.0.0.3:8080  since 2026-11-21T11:00:00.000Z by "
-     "uid 0\n"),
+     'web/c  header  ["X: 1","Y: 2"] -> []  since 2026-11-21T11:00:00.000Z by '
+     "uid 0\n"
+     "web/d  server  - -> 10.0.0.3:8080 id=d  since 2026-11-21T11:00:00.000Z "
+     "by uid 0\n"),
     ("diff", 200, {"changes": []},
      "no differences: all is as in the configuration\n"),
 ]
@@ -541,10 +551,12 @@ def test_no_byte_reaches_the_terminal(stub, path, text, shown):
     assert result.stdout.decode().count(shown) == 2
     stub.answer(200, {**PROBE, "detail": text})
     assert shown in run(path, "probe", "web/a").stdout.decode()
-    change = {**CHANGES["changes"][0], "ini": text, "key": text}
+    change = {**CHANGES["changes"][0], "ini": text, "key": text,
+              "runtime": [text], "reason": text}
     stub.answer(200, {"changes": [change]})
     result = run(path, "diff")
-    assert result.stdout.decode().count(shown) == 2
+    assert result.stdout.decode().count(shown) == 3
+    assert text not in result.stdout.decode() or text == shown
     assert result.stdout.count(b"\n") == 1
     stub.answer(422, refusal(text, text, errors=[text]))
     result = run(path, "reload")

@@ -26,15 +26,16 @@ LAYERS = {
         status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
-    DOMAIN: """config config_builder config_builder_private config_conflicts
+    DOMAIN: """changes config config_amend config_builder
+        config_builder_private config_conflicts
         config_errors config_finish config_keys config_value expectation fleet
         lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader probe probe_grpc probe_http
         probe_judge probe_line probe_private probe_request probe_talk
-        probe_tls report_receiver segment_writer""",
-    WIRING: """daemon once publication rounds rounds_install rounds_private
-        rounds_report""",
+        probe_tls report_receiver segment_writer config_state""",
+    WIRING: """control daemon once publication rounds rounds_demand
+        rounds_install rounds_order rounds_private rounds_report""",
     ENTRY: "main",
     TOOL: """cell checkerctl command command_control command_segment
         control_client events view view_answer view_host view_table watch""",
@@ -50,8 +51,9 @@ FOREIGN = {
     r"openssl/.*": {"probe_tls"},
     r"ini\.h": {"config_file"},
     r"pcre2\.h": {"expectation"},
-    r"jansson\.h": {"view_json", "api", "change", "overrides",
-                     "control_client", "command_control", "view_answer"},
+    r"jansson\.h": {"api", "changes", "config_amend", "config_loader",
+                    "config_state", "view_json", "control_client",
+                    "command_control", "view_answer"},
     r"microhttpd\.h": {"http_server"},
     r"systemd/sd-journal\.h": {"log"},
     r"systemd/sd-daemon\.h": {"daemon", "main"},
