@@ -149,8 +149,6 @@ static void set_options(struct transfer *transfer,
 	curl_easy_setopt(curl, CURLOPT_URL, transfer->url);
 	/* A host may be called "..". */
 	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-	/* Whatever the environment says. */
-	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT,
 	                 "checkerctl/" CHECKERD_VERSION);
