@@ -24,7 +24,6 @@
 #define HTTP_BODY_MAX        (1024 * 1024) /* bytes of a request */
 #define HTTP_CONNECTIONS_MAX 1000          /* of one listener */
 #define HTTP_STREAMS_MAX     100           /* of these */
-#define HTTP_ETAG_SIZE       24            /* with its quotes */
 
 struct http_request;
 struct http_server;

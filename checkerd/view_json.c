@@ -291,3 +291,14 @@ json_t *view_json_event(uint64_t number, const struct health_event *event)
 	put(&object, "reason", string_or_null(event->reason));
 	return object;
 }
+
+json_t *view_json_error(const char *code, const char *message, const char *key)
+{
+	json_t *object = json_object(), *error = json_object();
+
+	put(&error, "code", text(code, strlen(code)));
+	put(&error, "message", text(message, strlen(message)));
+	put(&error, "key", key ? text(key, strlen(key)) : json_null());
+	put(&object, "error", error);
+	return object;
+}

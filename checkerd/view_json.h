@@ -26,6 +26,10 @@ json_t *view_json_why(const struct pool_snapshot *pool,
 
 json_t *view_json_event(uint64_t number, const struct health_event *event);
 
+/* {"error":{"code","message","key"}}; the texts may come from outside, `key`
+ * may be NULL. */
+json_t *view_json_error(const char *code, const char *message, const char *key);
+
 /* Compact, in ASCII, without a line's end; takes over `value`.  Returns 0, or
  * -ENOMEM, also for a `value` of NULL. */
 int view_json_dump(FILE *out, json_t *value);

@@ -30,7 +30,8 @@ LAYERS = {
         config_errors config_finish config_keys config_value expectation fleet
         lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
-    MECHANISM: """config_file config_loader probe probe_grpc probe_http
+    MECHANISM: """config_file config_loader http_private http_request
+        http_server http_socket probe probe_grpc probe_http
         probe_judge probe_line probe_private probe_request probe_talk
         probe_tls report_receiver segment_writer""",
     WIRING: """daemon once publication rounds rounds_install rounds_private
@@ -50,7 +51,7 @@ FOREIGN = {
     r"ini\.h": {"config_file"},
     r"pcre2\.h": {"expectation"},
     r"jansson\.h": {"view_json", "api", "change", "overrides"},
-    r"microhttpd\.h": {"http_server"},
+    r"microhttpd\.h": {"http"},
     r"systemd/sd-journal\.h": {"log"},
     r"systemd/sd-daemon\.h": {"daemon", "main"},
     r"systemd/sd-event\.h": LOOP,
