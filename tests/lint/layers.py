@@ -22,12 +22,13 @@ CONTRACT, LEAF, READING, DOMAIN, LOOP, MECHANISM, WIRING, ENTRY = range(8)
 TOOL = "checkerctl"
 
 LAYERS = {
-    LEAF: """address arena clock grpc_health log message_ids name_index nearest parse
+    LEAF: """address arena clock grpc_health hash log message_ids name_index nearest parse
         status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
     DOMAIN: """config config_builder config_builder_private config_conflicts
-        config_errors config_finish config_keys config_value expectation fleet
+        config_errors config_finish config_keys config_value etag expectation
+        fleet
         lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader http_private http_request
