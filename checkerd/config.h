@@ -97,6 +97,7 @@ struct settings {
 	uint16_t fall;
 
 	uint64_t request_hash; /* equal where config_requests_equal() is */
+	uint64_t hash;         /* of all that is written in them */
 
 	/* live traffic */
 	enum observe observe;
@@ -135,8 +136,12 @@ struct config {
 	uint32_t segment_mode;
 	uint32_t max_concurrent;
 	const char *state_dir;
-	const char *report;        /* the socket */
+	/* sockets: control and status for REST, report for datagrams */
+	const char *control;
+	const char *status;
+	const char *report;
 	const char *report_users;  /* names with blanks between them */
+	const char *listen;        /* IP:PORT; empty: none */
 	struct pool_config *pools; /* by priority, then file order */
 	uint32_t pool_count;
 	uint32_t host_count;
@@ -155,8 +160,8 @@ bool config_settings_equal(const struct settings *a, const struct settings *b);
  * does for both, and each judges the answer and keeps time by its own. */
 bool config_requests_equal(const struct settings *a, const struct settings *b);
 
-/* For settings.request_hash.  Returns 0 or -ENOMEM. */
-int config_request_hash(const struct settings *settings, uint64_t *ret);
+/* Fills in the hashes of what is else finished.  Returns 0 or -ENOMEM. */
+int config_hash_settings(struct settings *settings);
 
 const char *config_check_name(enum check_kind kind);
 bool config_check_uses_tls(enum check_kind kind);

@@ -164,3 +164,47 @@ void config_conflicts_find(struct config_errors *errors,
 			                  conflict->key, "%s", conflict->text);
 	}
 }
+
+/* --- files of [checkerd] ------------------------------------------------ */
+
+/* NULL: the key names none. */
+static const char *file_of(const struct config *config,
+                           const struct config_key *key)
+{
+	const char *name = NULL;
+
+	if (key->type == TYPE_FILE && key->stored)
+		memcpy(&name, (const char *) config + key->offset,
+		       sizeof(name));
+	return name;
+}
+
+/* Said once of two, where the later was written. */
+static void find_same_file(struct config_errors *errors,
+                           const struct layer *layer,
+                           const struct assignment *item,
+                           const struct config *config)
+{
+	const char *name = file_of(config, item->key);
+
+	for (size_t i = 0; name && i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+		const struct assignment *other = find(layer, key->name);
+		const char *taken = file_of(config, key);
+
+		if (taken && key != item->key && (!other || other < item) &&
+		    strcmp(taken, name) == 0)
+			config_errors_add(errors, &item->place, item->key->name,
+			                  "is the file of %s too, allowed: one "
+			                  "of its own",
+			                  key->name);
+	}
+}
+
+void config_conflicts_find_files(struct config_errors *errors,
+                                 const struct layer *layer,
+                                 const struct config *config)
+{
+	for (uint32_t i = 0; i < layer->count; i++)
+		find_same_file(errors, layer, &layer->items[i], config);
+}

@@ -155,7 +155,7 @@ static int derive_settings(struct config_builder *builder,
 		                  "no status passes, allowed: at least one "
 		                  "that fail_status leaves");
 	*ret = settings;
-	return config_request_hash(settings, &settings->request_hash);
+	return config_hash_settings(settings);
 }
 
 static int lay_foundation(struct config_builder *builder,
@@ -413,6 +413,8 @@ int config_builder_finish(struct config_builder *builder, struct config **ret)
 		config_value_store(builder->checkerd.items[i].key,
 		                   builder->checkerd.items[i].value,
 		                   builder->config);
+	config_conflicts_find_files(builder->errors, &builder->checkerd,
+	                            builder->config);
 	if (error == 0)
 		error = lay_foundation(builder, &foundation);
 	if (error == 0)

@@ -22,6 +22,7 @@
 #define GLOBAL(field)  STORED(struct config, field)
 #define SETTING(field) STORED(struct config_values, settings.field)
 #define REQUEST(field) SETTING(field), .request = true
+#define AT_START(field) GLOBAL(field), .at_start = true
 #define OF_POOL(field) STORED(struct config_values, field)
 
 /* Which kinds of check have a use for a key. */
@@ -50,21 +51,22 @@ static const char *const balance_names[] = { "round_robin", "least_conn",
 const struct config_key config_keys[] = {
 	/* [checkerd] */
 	{ "segment", IN_CHECKERD, TYPE_FILE, "/run/checkerd/health.shm", 2,
-	  1024, GLOBAL(segment), .text = "the mapped file that nginx reads" },
+	  1024, AT_START(segment), .text = "the mapped file that nginx reads" },
 	{ "segment_mode", IN_CHECKERD, TYPE_MODE, "0644", 0600, 0755,
-	  GLOBAL(segment_mode), .text = "its permissions" },
-	{ "control", IN_CHECKERD, TYPE_FILE, "/run/checkerd/control.sock",
-	  .later = true, .text = "REST socket that may change things" },
-	{ "status", IN_CHECKERD, TYPE_FILE, "/run/checkerd/status.sock",
-	  .later = true, .text = "REST socket that only answers GET" },
+	  AT_START(segment_mode), .text = "its permissions" },
+	{ "control", IN_CHECKERD, TYPE_FILE, "/run/checkerd/control.sock", 2,
+	  107, AT_START(control),
+	  .text = "REST socket that may change things" },
+	{ "status", IN_CHECKERD, TYPE_FILE, "/run/checkerd/status.sock", 2, 107,
+	  AT_START(status), .text = "REST socket that only answers GET" },
 	{ "report", IN_CHECKERD, TYPE_FILE, "/run/checkerd/report.sock", 2, 107,
-	  GLOBAL(report), .text = "socket for datagrams from nginx workers" },
+	  AT_START(report), .text = "socket for datagrams from nginx workers" },
 	{ "report_users", IN_CHECKERD, TYPE_TEXT, "www-data nginx", 0, 1024,
-	  GLOBAL(report_users), .text = "who, beside root, may send them" },
-	{ "listen", IN_CHECKERD, TYPE_TEXT, "",
-	  .later = true, .text = "TCP address that only answers GET" },
+	  AT_START(report_users), .text = "who, beside root, may send them" },
+	{ "listen", IN_CHECKERD, TYPE_LISTEN, "", 1, 64, AT_START(listen),
+	  .text = "TCP address that only answers GET" },
 	{ "state_dir", IN_CHECKERD, TYPE_FILE, "/var/lib/checkerd", 2, 1024,
-	  GLOBAL(state_dir), .text = "where changes at runtime are kept" },
+	  AT_START(state_dir), .text = "where changes at runtime are kept" },
 	{ "max_concurrent", IN_CHECKERD, TYPE_NUMBER, "1000", 1, 100000,
 	  GLOBAL(max_concurrent), .text = "probes in flight at most" },
 	{ "include", IN_CHECKERD, TYPE_INCLUDE, "", 1, 1024,
@@ -198,6 +200,18 @@ const struct config_key config_keys[] = {
 };
 
 const size_t config_key_count = ARRAY_SIZE(config_keys);
+
+struct config_values config_values_of(const struct pool_config *pool,
+                                      const struct settings *settings)
+{
+	return (struct config_values) {
+		.settings = *settings,
+		.upstream = pool->upstream,
+		.priority = pool->priority,
+		.balance = pool->balance,
+		.panic_percent = pool->panic_percent,
+	};
+}
 
 bool config_key_applies(const struct config_key *key, enum check_kind check)
 {

@@ -5,6 +5,7 @@
  */
 #include "config_value.h"
 
+#include "address.h"
 #include "config_errors.h"
 #include "parse.h"
 
@@ -156,6 +157,22 @@ static int read_readable(const struct config_key *key, const char *text,
 	return read_file(key, text, arena, ret);
 }
 
+static int read_listen(const struct config_key *key, const char *text,
+                       struct arena *arena, union config_value *ret)
+{
+	const char *port = strrchr(text, ':');
+	struct address address;
+	size_t name_size;
+	uint16_t number;
+
+	if (!port || port[1] == '\0' ||
+	    port[1 + strspn(port + 1, "0123456789")] != '\0' ||
+	    address_parse(&address, text, &name_size, &number) < 0 ||
+	    address.any.sa_family == AF_UNIX)
+		return -EINVAL;
+	return read_text(key, text, arena, ret);
+}
+
 /* Blanks would end the target early, and a # is never sent. */
 static int read_request_path(const struct config_key *key, const char *text,
                              struct arena *arena, union config_value *ret)
@@ -293,6 +310,8 @@ static const struct type {
 	[TYPE_READABLE] = { read_readable, "absolute file name",
 	                    .allowed = "a name that starts with / and has no "
 	                               "control characters" },
+	[TYPE_LISTEN] = { read_listen, "address to listen at",
+	                  .allowed = "IP:PORT or [IPv6]:PORT" },
 	[TYPE_REQUEST_PATH] = { read_request_path, "request target",
 	                        .allowed = "/ and printable ASCII without "
 	                                   "blanks and #" },
@@ -516,6 +535,15 @@ bool config_value_equal(const struct config_key *key, const void *a,
 		return strcmp(written(key, load_pointer(at_a)),
 		              written(key, load_pointer(at_b))) == 0;
 	return memcmp(at_a, at_b, key->size) == 0;
+}
+
+const char *config_value_list_text(const struct config_key *key,
+                                   const void *structure, size_t index)
+{
+	const char *list = load_pointer((const char *) structure + key->offset);
+	const void *item = load_pointer(list + index * sizeof(item));
+
+	return item ? written(key, item) : NULL;
 }
 
 void config_value_print_text(const struct config_key *key,

@@ -47,6 +47,11 @@ bool config_value_equal(const struct config_key *key, const void *a,
 void config_value_print_text(const struct config_key *key,
                              const void *structure, FILE *stream);
 
+/* Of a list: the text of item `index`, which is at most their count; NULL
+ * behind the last. */
+const char *config_value_list_text(const struct config_key *key,
+                                   const void *structure, size_t index);
+
 /* As lines, "KEY = TEXT", that read back as the same value. */
 void config_value_print(const struct config_key *key, const void *structure,
                         FILE *stream);

@@ -5,7 +5,10 @@
  */
 #include "daemon.h"
 
+#include "api.h"
 #include "config.h"
+#include "config_keys.h"
+#include "config_value.h"
 #include "control.h"
 #include "log.h"
 #include "message_ids.h"
@@ -34,11 +37,12 @@
 
 struct daemon {
 	const char *path;
-	struct config *start; /* the configuration that it started with */
+	struct config *first; /* of the start: some keys hold from there on */
 	sd_event *event;
 	sd_event_source *beat;
 	struct segment_writer *writer;
 	struct rounds *rounds;
+	struct api *api;
 	struct control *control;
 	struct report_receiver *reports; /* NULL: nobody can report */
 	uint64_t refused_told; /* reports, as last said */
@@ -87,6 +91,7 @@ static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
 
 	(void) due_us;
 	rounds_beat(daemon->rounds);
+	api_beat(daemon->api);
 	if (++daemon->beats % STATUS_BEATS == 0)
 		tell_status(daemon, "");
 	sd_event_now(daemon->event, CLOCK_MONOTONIC, &now_us);
@@ -119,25 +124,25 @@ static int on_reload(sd_event_source *source,
 }
 
 /* What a reload cannot move. */
-static void compare_with_start(const struct daemon *daemon,
-                               const struct config *config)
+static void say_postponed(const struct daemon *daemon,
+                          const struct config *config)
 {
-	const struct {
-		const char *key, *was, *is;
-	} fixed[] = {
-		{ "segment", daemon->start->segment, config->segment },
-		{ "state_dir", daemon->start->state_dir, config->state_dir },
-	};
+	for (size_t i = 0; i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+		char text[CONFIG_PROBLEM_SIZE] = "";
+		FILE *stream;
 
-	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-		if (strcmp(fixed[i].was, fixed[i].is) != 0)
-			log_warning("%s: %s = %s takes effect at the next "
-			            "start",
-			            daemon->path, fixed[i].key, fixed[i].is);
-	if (config->segment_mode != daemon->start->segment_mode)
-		log_warning("%s: segment_mode = %04o takes effect at the next "
-		            "start",
-		            daemon->path, (unsigned) config->segment_mode);
+		if (!key->at_start ||
+		    config_value_equal(key, config, daemon->first))
+			continue;
+		stream = fmemopen(text, sizeof(text), "w");
+		if (stream) {
+			config_value_print_text(key, config, stream);
+			fclose(stream);
+		}
+		log_warning("%s: %s = %s takes effect at the next start",
+		            daemon->path, key->name, text);
+	}
 }
 
 static void on_reloaded(void *owner, const struct config *config)
@@ -145,7 +150,7 @@ static void on_reloaded(void *owner, const struct config *config)
 	struct daemon *daemon = owner;
 
 	if (config) {
-		compare_with_start(daemon, config);
+		say_postponed(daemon, config);
 		log_fields(
 			LOG_NOTICE, MESSAGE_CONFIG_RELOADED, NULL, 0,
 			"%s reloaded: %" PRIu32 " hosts in %" PRIu32 " pools",
@@ -244,19 +249,24 @@ static int start(struct daemon *daemon)
 				     "one before",
 	};
 	const struct config *config;
-	int r;
+	int fate = 0, r;
 
 	r = control_load(daemon->control);
 	if (r < 0)
 		return r;
 	config = control_config(daemon->control);
-	daemon->start = config_ref((struct config *) config);
+	daemon->first = config_ref((struct config *) config);
 	r = open_segment(daemon, config);
 	if (r < 0)
 		return r;
 	r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
 	if (r >= 0)
 		r = control_start(daemon->control, daemon->rounds);
+	if (r >= 0) {
+		fate = r;
+		r = api_new(&daemon->api, daemon->event, daemon->control,
+		            daemon->rounds, daemon->writer, daemon->first);
+	}
 	if (r < 0) {
 		log_error("cannot start with segment %s: %s", config->segment,
 		          strerror(-r));
@@ -266,7 +276,7 @@ static int start(struct daemon *daemon)
 	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
 	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
 	           " hosts in %" PRIu32 " pools, with %s",
-	           config->host_count, config->pool_count, fates[r]);
+	           config->host_count, config->pool_count, fates[fate]);
 	tell_status(daemon, "READY=1\n");
 	return 0;
 }
@@ -276,8 +286,9 @@ static void stop(struct daemon *daemon)
 	control_free(daemon->control);
 	report_receiver_free(daemon->reports);
 	rounds_free(daemon->rounds);
+	api_free(daemon->api);
 	segment_writer_free(daemon->writer);
-	config_unref(daemon->start);
+	config_unref(daemon->first);
 	sd_event_source_unref(daemon->beat);
 	sd_event_unref(daemon->event);
 }

@@ -426,6 +426,11 @@ struct host *rounds_find(const struct rounds *rounds, const char *pool,
 	return NULL;
 }
 
+const struct config *rounds_config(const struct rounds *rounds)
+{
+	return rounds->fleet ? rounds->fleet->config : NULL;
+}
+
 struct rounds_summary rounds_summarize(const struct rounds *rounds)
 {
 	struct rounds_summary summary = { 0 };
