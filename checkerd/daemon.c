@@ -5,9 +5,12 @@
  */
 #include "daemon.h"
 
+#include "api.h"
 #include "config.h"
 #include "config_file.h"
+#include "config_keys.h"
 #include "config_loader.h"
+#include "config_value.h"
 #include "log.h"
 #include "message_ids.h"
 #include "report_receiver.h"
@@ -35,12 +38,12 @@
 
 struct daemon {
 	const char *path;
-	char *segment; /* as at the start: a reload cannot move it */
-	uint32_t segment_mode;
+	struct config *first; /* of the start: some keys hold from there on */
 	sd_event *event;
 	sd_event_source *beat;
 	struct segment_writer *writer;
 	struct rounds *rounds;
+	struct api *api;
 	struct config_loader *loader;
 	struct report_receiver *reports; /* NULL: nobody can report */
 	uint64_t refused_told; /* reports, as last said */
@@ -97,6 +100,7 @@ static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
 
 	(void) due_us;
 	rounds_beat(daemon->rounds);
+	api_beat(daemon->api);
 	if (++daemon->beats % STATUS_BEATS == 0)
 		tell_status(daemon, "");
 	sd_event_now(daemon->event, CLOCK_MONOTONIC, &now_us);
@@ -133,6 +137,27 @@ static int on_reload(sd_event_source *source,
 	return 0;
 }
 
+static void say_postponed(const struct daemon *daemon,
+                          const struct config *config)
+{
+	for (size_t i = 0; i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+		char text[CONFIG_PROBLEM_SIZE] = "";
+		FILE *stream;
+
+		if (!key->at_start ||
+		    config_value_equal(key, config, daemon->first))
+			continue;
+		stream = fmemopen(text, sizeof(text), "w");
+		if (stream) {
+			config_value_print_text(key, config, stream);
+			fclose(stream);
+		}
+		log_warning("%s: %s = %s takes effect at the next start",
+		            daemon->path, key->name, text);
+	}
+}
+
 static void on_loaded(void *owner, struct config *config,
                       const struct config_errors *errors)
 {
@@ -140,14 +165,8 @@ static void on_loaded(void *owner, struct config *config,
 	int r = -EINVAL;
 
 	say_errors(errors);
-	if (config && strcmp(config->segment, daemon->segment) != 0)
-		log_warning("%s: segment = %s takes effect at the next start",
-		            daemon->path, config->segment);
-	if (config && config->segment_mode != daemon->segment_mode)
-		log_warning("%s: segment_mode = %04o takes effect at the next "
-		            "start",
-		            daemon->path, (unsigned) config->segment_mode);
 	if (config) {
+		say_postponed(daemon, config);
 		r = rounds_install(daemon->rounds, config);
 		if (r < 0)
 			log_error("cannot put the configuration in force: %s",
@@ -251,12 +270,9 @@ static int start(struct daemon *daemon, struct config *config)
 		[SEGMENT_REPLACED] = "a new segment with the states of the "
 				     "one before",
 	};
-	int r;
+	int fate = 0, r;
 
-	daemon->segment = strdup(config->segment);
-	daemon->segment_mode = config->segment_mode;
-	if (!daemon->segment)
-		return -ENOMEM;
+	daemon->first = config_ref(config);
 	r = open_segment(daemon, config);
 	if (r >= 0)
 		r = open_loop(daemon);
@@ -268,6 +284,11 @@ static int start(struct daemon *daemon, struct config *config)
 		                      daemon->path, on_loaded, daemon);
 	if (r >= 0)
 		r = rounds_install(daemon->rounds, config);
+	if (r >= 0) {
+		fate = r;
+		r = api_new(&daemon->api, daemon->event, daemon->rounds,
+		            daemon->writer, config);
+	}
 	if (r < 0) {
 		log_error("cannot start with segment %s: %s", config->segment,
 		          strerror(-r));
@@ -277,7 +298,7 @@ static int start(struct daemon *daemon, struct config *config)
 	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
 	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
 	           " hosts in %" PRIu32 " pools, with %s",
-	           config->host_count, config->pool_count, fates[r]);
+	           config->host_count, config->pool_count, fates[fate]);
 	tell_status(daemon, "READY=1\n");
 	return 0;
 }
@@ -286,11 +307,12 @@ static void stop(struct daemon *daemon)
 {
 	config_loader_free(daemon->loader);
 	report_receiver_free(daemon->reports);
+	api_free(daemon->api);
 	rounds_free(daemon->rounds);
 	segment_writer_free(daemon->writer);
 	sd_event_source_unref(daemon->beat);
 	sd_event_unref(daemon->event);
-	free(daemon->segment);
+	config_unref(daemon->first);
 }
 
 int daemon_run(const char *path)

@@ -406,6 +406,11 @@ void rounds_beat(struct rounds *rounds)
 	say_complaint(rounds, now_us);
 }
 
+const struct config *rounds_config(const struct rounds *rounds)
+{
+	return rounds->fleet ? rounds->fleet->config : NULL;
+}
+
 struct rounds_summary rounds_summarize(const struct rounds *rounds)
 {
 	struct rounds_summary summary = { 0 };

@@ -235,35 +235,63 @@ int view_json_dump(FILE *out, json_t *value)
 	return dump(out, value, 0);
 }
 
+int view_json_pool(FILE *out, const struct pool_snapshot *pool)
+{
+	int error;
+
+	fputc('{', out);
+	error = dump(out, pool_document(pool), JSON_EMBED);
+	fputs(",\"hosts\":[", out);
+	return error;
+}
+
+void view_json_status_begin(struct view_json_status *status, FILE *out,
+                            const struct segment_snapshot *segment,
+                            const struct selection *selection)
+{
+	*status = (struct view_json_status) { .out = out };
+	fputs("{\"segment\":", out);
+	status->error = dump(out, segment_document(segment), 0);
+	fputs(",\"pools\":[", out);
+	walk_begin(&status->walk, selection);
+}
+
+bool view_json_status_step(struct view_json_status *status)
+{
+	struct walk *walk = &status->walk;
+
+	if (status->error < 0)
+		return false;
+	if (status->in_pool && walk_next_host(walk)) {
+		status->tally.total++;
+		status->tally.up += walk->host.state == HEALTH_STATE_UP;
+		fputs(status->hosts++ > 0 ? "," : "", status->out);
+		status->error =
+			dump(status->out, view_json_host(&walk->host), 0);
+		return status->error == 0;
+	}
+	fputs(status->in_pool ? "]}" : "", status->out);
+	status->in_pool = walk_next_pool(walk);
+	if (!status->in_pool) {
+		fputs("]}\n", status->out);
+		return false;
+	}
+	fputs(status->pools++ > 0 ? "," : "", status->out);
+	status->hosts = 0;
+	status->error = view_json_pool(status->out, &walk->pool);
+	return status->error == 0;
+}
+
 int view_json_status(FILE *out, const struct segment_snapshot *segment,
                      const struct selection *selection, struct tally *ret)
 {
-	const char *pool_comma = "", *host_comma;
-	struct walk walk;
-	int error;
+	struct view_json_status status;
 
-	*ret = (struct tally) { 0 };
-	fputs("{\"segment\":", out);
-	error = dump(out, segment_document(segment), 0);
-	fputs(",\"pools\":[", out);
-	walk_begin(&walk, selection);
-	while (error == 0 && walk_next_pool(&walk)) {
-		fprintf(out, "%s{", pool_comma);
-		error = dump(out, pool_document(&walk.pool), JSON_EMBED);
-		fputs(",\"hosts\":[", out);
-		host_comma = "";
-		while (error == 0 && walk_next_host(&walk)) {
-			ret->total++;
-			ret->up += walk.host.state == HEALTH_STATE_UP;
-			fputs(host_comma, out);
-			error = dump(out, view_json_host(&walk.host), 0);
-			host_comma = ",";
-		}
-		fputs("]}", out);
-		pool_comma = ",";
-	}
-	fputs("]}\n", out);
-	return error;
+	view_json_status_begin(&status, out, segment, selection);
+	while (view_json_status_step(&status))
+		;
+	*ret = status.tally;
+	return status.error;
 }
 
 json_t *view_json_event(uint64_t number, const struct health_event *event)

@@ -38,6 +38,8 @@ class Checkerd:
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.segment = os.path.join(self.folder, "health.shm")
+        self.control = os.path.join(self.folder, "control.sock")
+        self.status_socket = os.path.join(self.folder, "status.sock")
         self.path = os.path.join(self.folder, "checkerd.ini")
         self.log = Log(os.path.join(self.folder, "checkerd.log"))
         self.process = None
@@ -45,10 +47,20 @@ class Checkerd:
 
     def write(self, ini):
         with open(self.path, "w") as file:
-            file.write(f"[checkerd]\nsegment = {self.segment}\n"
-                       f"report = {self.folder}/report.sock\n"
-                       # as whom nginx's workers run when it is tested
-                       f"report_users = www-data {NGINX_USER}\n{ini}")
+            file.write(self.head() + ini)
+
+    def head(self):
+        """What stands in the file before the test's own text."""
+        return (f"[checkerd]\nsegment = {self.segment}\n"
+                f"control = {self.control}\n"
+                f"status = {self.status_socket}\n"
+                f"report = {self.folder}/report.sock\n"
+                # as whom nginx's workers run when it is tested
+                f"report_users = www-data {NGINX_USER}\n")
+
+    def line(self, number):
+        """Where in the file that line of the test's own text is."""
+        return self.head().count("\n") + number
 
     def run(self, *arguments):
         """Runs to the end: (exit status, standard output, standard error)."""

@@ -22,8 +22,8 @@ CONTRACT, LEAF, READING, DOMAIN, LOOP, MECHANISM, WIRING, ENTRY = range(8)
 TOOL = "checkerctl"
 
 LAYERS = {
-    LEAF: """address arena clock grpc_health hash log message_ids name_index nearest parse
-        status_mask utf8 util
+    LEAF: """address arena clock grpc_health hash log message_ids name_index nearest
+        parse path_pattern        status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
     DOMAIN: """config config_builder config_builder_private config_conflicts
@@ -35,7 +35,7 @@ LAYERS = {
         http_server http_socket probe probe_grpc probe_http
         probe_judge probe_line probe_private probe_request probe_talk
         probe_tls report_receiver segment_writer""",
-    WIRING: """daemon once publication rounds rounds_install rounds_private
+    WIRING: """api api_document api_events api_fleet api_private daemon once publication rounds rounds_install rounds_private
         rounds_report""",
     ENTRY: "main",
     TOOL: "cell checkerctl events view view_host view_table watch",
