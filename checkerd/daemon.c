@@ -7,10 +7,9 @@
 
 #include "api.h"
 #include "config.h"
-#include "config_file.h"
 #include "config_keys.h"
-#include "config_loader.h"
 #include "config_value.h"
+#include "control.h"
 #include "log.h"
 #include "message_ids.h"
 #include "report_receiver.h"
@@ -38,27 +37,19 @@
 
 struct daemon {
 	const char *path;
-	struct config *first; /* of the start: some keys hold from there on */
+	struct config *start; /* the configuration that it started with */
 	sd_event *event;
 	sd_event_source *beat;
 	struct segment_writer *writer;
 	struct rounds *rounds;
+	struct control *control;
 	struct api *api;
-	struct config_loader *loader;
 	struct report_receiver *reports; /* NULL: nobody can report */
 	uint64_t refused_told; /* reports, as last said */
 	uint64_t refused_told_us;
 	unsigned beats;
 	struct rounds_summary told;
 };
-
-static void say_errors(const struct config_errors *errors)
-{
-	for (size_t i = 0; i < errors->kept; i++)
-		log_error("%s", errors->texts[i]);
-	if (errors->count > errors->kept)
-		log_error("and %zu more", errors->count - errors->kept);
-}
 
 /* --- systemd ------------------------------------------------------------ */
 
@@ -124,21 +115,17 @@ static int on_reload(sd_event_source *source,
                      const struct signalfd_siginfo *info, void *userdata)
 {
 	struct daemon *daemon = userdata;
-	int r;
 
 	(void) source;
 	(void) info;
 	sd_notify(0, "RELOADING=1");
-	r = config_loader_start(daemon->loader);
-	if (r < 0) {
-		log_error("cannot reload: %s", strerror(-r));
-		sd_notify(0, "READY=1");
-	}
+	control_reload(daemon->control, NULL, NULL);
 	return 0;
 }
 
-static void say_postponed(const struct daemon *daemon,
-                          const struct config *config)
+/* What a reload cannot move. */
+static void compare_with_start(const struct daemon *daemon,
+                               const struct config *config)
 {
 	for (size_t i = 0; i < config_key_count; i++) {
 		const struct config_key *key = &config_keys[i];
@@ -146,7 +133,7 @@ static void say_postponed(const struct daemon *daemon,
 		FILE *stream;
 
 		if (!key->at_start ||
-		    config_value_equal(key, config, daemon->first))
+		    config_value_equal(key, config, daemon->start))
 			continue;
 		stream = fmemopen(text, sizeof(text), "w");
 		if (stream) {
@@ -158,30 +145,21 @@ static void say_postponed(const struct daemon *daemon,
 	}
 }
 
-static void on_loaded(void *owner, struct config *config,
-                      const struct config_errors *errors)
+static void on_reloaded(void *owner, const struct config *config)
 {
 	struct daemon *daemon = owner;
-	int r = -EINVAL;
 
-	say_errors(errors);
 	if (config) {
-		say_postponed(daemon, config);
-		r = rounds_install(daemon->rounds, config);
-		if (r < 0)
-			log_error("cannot put the configuration in force: %s",
-			          strerror(-r));
-	}
-	if (r < 0)
-		log_fields(LOG_ERR, MESSAGE_CONFIG_REFUSED, NULL, 0,
-		           "%s refused, the running configuration stays",
-		           daemon->path);
-	else
+		compare_with_start(daemon, config);
 		log_fields(
 			LOG_NOTICE, MESSAGE_CONFIG_RELOADED, NULL, 0,
 			"%s reloaded: %" PRIu32 " hosts in %" PRIu32 " pools",
 			daemon->path, config->host_count, config->pool_count);
-	config_unref(config);
+	} else {
+		log_fields(LOG_ERR, MESSAGE_CONFIG_REFUSED, NULL, 0,
+		           "%s refused, the running configuration stays",
+		           daemon->path);
+	}
 	tell_status(daemon, "READY=1\n");
 }
 
@@ -262,7 +240,7 @@ static int open_loop(struct daemon *daemon)
 	return r;
 }
 
-static int start(struct daemon *daemon, struct config *config)
+static int start(struct daemon *daemon)
 {
 	static const char *const fates[] = {
 		[SEGMENT_CREATED] = "a new segment",
@@ -270,25 +248,24 @@ static int start(struct daemon *daemon, struct config *config)
 		[SEGMENT_REPLACED] = "a new segment with the states of the "
 				     "one before",
 	};
-	int fate = 0, r;
+	const struct config *config;
+	int r, fate;
 
-	daemon->first = config_ref(config);
+	r = control_load(daemon->control);
+	if (r < 0)
+		return r;
+	config = control_config(daemon->control);
+	daemon->start = config_ref((struct config *) config);
 	r = open_segment(daemon, config);
-	if (r >= 0)
-		r = open_loop(daemon);
 	if (r < 0)
 		return r;
 	r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
 	if (r >= 0)
-		r = config_loader_new(&daemon->loader, daemon->event,
-		                      daemon->path, on_loaded, daemon);
+		r = control_start(daemon->control, daemon->rounds);
+	fate = r;
 	if (r >= 0)
-		r = rounds_install(daemon->rounds, config);
-	if (r >= 0) {
-		fate = r;
 		r = api_new(&daemon->api, daemon->event, daemon->rounds,
-		            daemon->writer, config);
-	}
+		            daemon->writer, daemon->start);
 	if (r < 0) {
 		log_error("cannot start with segment %s: %s", config->segment,
 		          strerror(-r));
@@ -305,30 +282,28 @@ static int start(struct daemon *daemon, struct config *config)
 
 static void stop(struct daemon *daemon)
 {
-	config_loader_free(daemon->loader);
-	report_receiver_free(daemon->reports);
+	control_free(daemon->control);
 	api_free(daemon->api);
+	report_receiver_free(daemon->reports);
 	rounds_free(daemon->rounds);
 	segment_writer_free(daemon->writer);
+	config_unref(daemon->start);
 	sd_event_source_unref(daemon->beat);
 	sd_event_unref(daemon->event);
-	config_unref(daemon->first);
 }
 
 int daemon_run(const char *path)
 {
 	struct daemon daemon = { .path = path };
-	struct config_errors errors = { 0 };
-	struct config *config = NULL;
 	int r;
 
 	log_open();
-	r = config_load(path, &config_system, &errors, &config);
-	say_errors(&errors);
-	config_errors_clear(&errors);
+	r = open_loop(&daemon);
 	if (r >= 0)
-		r = start(&daemon, config);
-	config_unref(config);
+		r = control_new(&daemon.control, daemon.event, path,
+		                on_reloaded, &daemon);
+	if (r >= 0)
+		r = start(&daemon);
 	if (r >= 0)
 		r = sd_event_loop(daemon.event);
 	if (r >= 0)

@@ -26,7 +26,8 @@ LAYERS = {
         parse path_pattern        status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
-    DOMAIN: """config config_builder config_builder_private config_conflicts
+    DOMAIN: """changes config config_amend config_builder
+        config_builder_private config_conflicts
         config_errors config_finish config_keys config_value etag expectation
         fleet
         lag schedule server_line topology transition verdict""",
@@ -34,9 +35,10 @@ LAYERS = {
     MECHANISM: """config_file config_loader http_private http_request
         http_server http_socket probe probe_grpc probe_http
         probe_judge probe_line probe_private probe_request probe_talk
-        probe_tls report_receiver segment_writer""",
-    WIRING: """api api_document api_events api_fleet api_private daemon once publication rounds rounds_install rounds_private
-        rounds_report""",
+        probe_tls report_receiver segment_writer config_state""",
+    WIRING: """api api_document api_events api_fleet api_private control
+        daemon once publication rounds rounds_demand rounds_install
+        rounds_order rounds_private rounds_report""",
     ENTRY: "main",
     TOOL: "cell checkerctl events view view_host view_table watch",
 }
@@ -51,7 +53,8 @@ FOREIGN = {
     r"openssl/.*": {"probe_tls"},
     r"ini\.h": {"config_file"},
     r"pcre2\.h": {"expectation"},
-    r"jansson\.h": {"view_json", "api", "change", "overrides"},
+    r"jansson\.h": {"api", "changes", "config_amend", "config_loader",
+                    "config_state", "view_json"},
     r"microhttpd\.h": {"http"},
     r"systemd/sd-journal\.h": {"log"},
     r"systemd/sd-daemon\.h": {"daemon", "main"},
