@@ -67,6 +67,7 @@ static void add_host(const struct api *api, struct etag *etag,
 		health_shm_word(segment_writer_shm(api->writer), index);
 	struct etag_order order = {
 		.admin = health_word_admin(word),
+		.weight = detail->weight,
 		.until_us = detail->until_us,
 		.reason = { detail->reason,
 			    strnlen(detail->reason, sizeof(detail->reason)) },

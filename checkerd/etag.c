@@ -45,9 +45,9 @@ void etag_add_host(struct etag *etag, const struct host_config *host,
                    const struct etag_order *order)
 {
 	const uint64_t numbers[] = {
-		host->settings->hash, host->weight,          host->max_conns,
-		host->max_fails,      host->fail_timeout_ms, order->admin,
-		order->until_us,
+		host->settings->hash,  order->weight, host->max_conns,
+		host->max_fails,       host->fail_timeout_ms,
+		order->admin,          order->until_us,
 	};
 
 	add_string(etag, host->id);

@@ -27,6 +27,7 @@ struct etag {
 /* What a person wants of a host. */
 struct etag_order {
 	enum health_admin admin;
+	uint16_t weight;
 	uint64_t until_us; /* 0: open */
 	struct health_text reason;
 };

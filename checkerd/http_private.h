@@ -7,12 +7,14 @@
  *	http_socket.c    where it listens
  *
  * Each listener is a libmicrohttpd of its own, in its "external epoll" mode:
- * it keeps its descriptors in an epoll that the loop watches as one.  Three
- * things about it are easily missed.  It watches edges, so whenever it says
- * that it has more to do it must be run again, whatever the descriptor says.
- * A connection that waits for us must be suspended, or it is run in circles;
- * and nobody notices that the client of a suspended one has left, or gives up
- * on it, so a pointer to its request stays good.
+ * it keeps its descriptors in an epoll that the loop watches as one.  Four
+ * things about it are easily missed:
+ *  - it watches edges: when it says that it has more to do it must be run
+ *    again, whatever the descriptor says;
+ *  - a connection that waits for us must be suspended, or it is run in circles;
+ *  - one that is resumed does not show on the descriptor either;
+ *  - nobody notices that the client of a suspended one has left, or gives up
+ *    on it, so a pointer to its request stays good.
  */
 #ifndef CHECKERD_HTTP_PRIVATE_H
 #define CHECKERD_HTTP_PRIVATE_H
@@ -60,6 +62,7 @@ struct http_listener {
 	sd_event_source *deadline; /* of `earliest` */
 	struct http_connection *earliest, *latest;
 	struct http_request *requests;
+	bool stirred; /* since it was last run */
 	unsigned streams;
 	size_t reply_bytes; /* answers not yet taken */
 };
@@ -96,6 +99,9 @@ struct http_request {
 };
 
 /* --- http_server.c ------------------------------------------------------ */
+
+/* A connection was resumed. */
+void http_listener_stir(struct http_listener *listener);
 
 /* How long the connection may take, from now on; or as long as it likes. */
 void http_connection_hurry(struct http_connection *connection);

@@ -96,6 +96,7 @@ void http_request_resume(struct http_request *request)
 		return;
 	request->suspended = false;
 	MHD_resume_connection(request->mhd);
+	http_listener_stir(request->listener);
 }
 
 static void suspend(struct http_request *request)

@@ -102,18 +102,30 @@ static void on_connection(void *owner, struct MHD_Connection *mhd,
 
 /* --- the loop ----------------------------------------------------------- */
 
+static void run_again(struct http_listener *listener, uint64_t wait_us)
+{
+	sd_event_source_set_time(listener->again, monotonic_us() + wait_us);
+	sd_event_source_set_enabled(listener->again, SD_EVENT_ONESHOT);
+}
+
+void http_listener_stir(struct http_listener *listener)
+{
+	listener->stirred = true;
+	run_again(listener, 0);
+}
+
 static void run(struct http_listener *listener)
 {
 	MHD_UNSIGNED_LONG_LONG wait_ms;
 
+	listener->stirred = false;
 	MHD_run(listener->mhd);
-	if (MHD_get_timeout(listener->mhd, &wait_ms) != MHD_YES) {
-		sd_event_source_set_enabled(listener->again, SD_EVENT_OFF);
+	if (listener->stirred)
 		return;
-	}
-	sd_event_source_set_time(listener->again,
-	                         monotonic_us() + wait_ms * USEC_PER_MSEC);
-	sd_event_source_set_enabled(listener->again, SD_EVENT_ONESHOT);
+	if (MHD_get_timeout(listener->mhd, &wait_ms) == MHD_YES)
+		run_again(listener, wait_ms * USEC_PER_MSEC);
+	else
+		sd_event_source_set_enabled(listener->again, SD_EVENT_OFF);
 }
 
 static int on_ready(sd_event_source *source, int fd, uint32_t revents,
