@@ -410,11 +410,6 @@ void rounds_beat(struct rounds *rounds)
 	say_complaint(rounds, now_us);
 }
 
-const struct config *rounds_config(const struct rounds *rounds)
-{
-	return rounds->fleet ? rounds->fleet->config : NULL;
-}
-
 struct host *rounds_find(const struct rounds *rounds, const char *pool,
                          const char *id)
 {
