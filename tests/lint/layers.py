@@ -20,8 +20,8 @@ CONTRACT, LEAF, DOMAIN, LOOP, MECHANISM, WIRING, ENTRY = range(7)
 TOOL = "checkerctl"
 
 LAYERS = {
-    LEAF: """address arena clock grpc_health log message_ids name_index nearest parse
-        status_mask utf8 util
+    LEAF: """address agent_line arena clock grpc_health log message_ids
+        name_index nearest parse status_mask utf8 util
         segment_reader terminal time_text""",
     DOMAIN: """config config_builder config_builder_private config_conflicts
         config_errors config_finish config_keys config_value expectation fleet
