@@ -28,7 +28,8 @@ def word(verdict, admin=AUTO, routable=None, checking=False, weight=256,
         routable = (admin == AUTO and verdict != DOWN and not checking and
                     agent == "none")
     return (verdict | admin << 2 | routable << 4 | checking << 5 |
-            AGENTS.index(agent) << 6 | weight << 8 | failcount << 32 | OUTCOMES.index(outcome) << 48)
+            AGENTS.index(agent) << 6 | weight << 8 | failcount << 32 |
+            OUTCOMES.index(outcome) << 48)
 
 
 def record(at, outcome, status=0, dns=0, connect=0, tls=0, first=0, total=0):
@@ -47,9 +48,9 @@ def detail(checked=0, changed=0, probes=0, failures=0, inconclusive=0,
     for number, line in enumerate(history):
         ring[number % 8] = line
     return struct.pack("=QQQQQQQQIIIIHHHHHHI256sQ8s128s264sQQHBBBB2x48s",
-                       lock, checked, changed, probes, failures, inconclusive, cert, until,
-                       passcount, interval_ms, timeout_ms, 0, weight, rise,
-                       fall, shared, flags, len(reason), len(history),
+                       lock, checked, changed, probes, failures, inconclusive,
+                       cert, until, passcount, interval_ms, timeout_ms, 0,
+                       weight, rise, fall, shared, flags, len(reason), len(history),
                        b"".join(ring), 0, check, message, reason, 0, agent_at,
                        agent_silent, OUTCOMES.index(agent_outcome),
                        agent_percent, AGENTS.index(agent_order), agent_down,
