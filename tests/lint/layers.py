@@ -27,8 +27,8 @@ LAYERS = {
         config_errors config_finish config_keys config_value expectation fleet
         lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
-    MECHANISM: """config_file config_loader probe probe_grpc probe_http
-        probe_judge probe_line probe_private probe_request probe_talk
+    MECHANISM: """config_file config_loader probe probe_agent probe_grpc
+        probe_http probe_judge probe_line probe_private probe_request probe_talk
         probe_tls report_receiver segment_writer""",
     WIRING: """daemon once publication rounds rounds_install rounds_private
         rounds_report""",
