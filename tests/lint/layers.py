@@ -25,7 +25,7 @@ LAYERS = {
         segment_reader terminal time_text""",
     DOMAIN: """config config_builder config_builder_private config_conflicts
         config_errors config_finish config_keys config_value expectation fleet
-        lag schedule server_line topology transition verdict""",
+        fleet_agents lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader probe probe_agent probe_grpc
         probe_http probe_judge probe_line probe_private probe_request probe_talk
