@@ -103,9 +103,12 @@ bool fleet_advise(struct fleet *fleet, struct host *host,
 uint64_t fleet_word(const struct fleet *fleet, const struct host *host);
 uint64_t fleet_pool_word(const struct fleet *fleet, uint32_t pool);
 
-/* --- fleet_agents.c, for fleet_new() -------------------------------------- */
+/* --- fleet_agents.c ------------------------------------------------------- */
 
-/* Returns 0 or -ENOMEM. */
+/* For fleet_new().  Returns 0 or -ENOMEM. */
 int fleet_find_agents(struct fleet *fleet);
+
+/* Whether agents of two fleets are asked the same at the same place. */
+bool fleet_same_agent(const struct agent *a, const struct agent *b);
 
 #endif

@@ -43,18 +43,13 @@ static int compare_bytes(const struct config_bytes *a,
 	return memcmp(a->data, b->data, a->size);
 }
 
-/* Of hosts that may share an answer: 0. */
-static int compare_questions(const struct aim *a, const struct aim *b)
+/* What is asked, how often and how patiently; where is not looked at. */
+static int compare_questions(const struct settings *one,
+                             const struct settings *other)
 {
-	const struct settings *one = a->host->config->settings;
-	const struct settings *other = b->host->config->settings;
-	int order = compare_numbers(a->address.length, b->address.length);
+	int order;
 
-	if (order == 0)
-		order = memcmp(&a->address.any, &b->address.any,
-		               a->address.length);
-	if (order == 0)
-		order = compare_bytes(&one->agent_send, &other->agent_send);
+	order = compare_bytes(&one->agent_send, &other->agent_send);
 	if (order == 0)
 		order = compare_numbers(one->agent_interval_ms,
 		                        other->agent_interval_ms);
@@ -70,14 +65,35 @@ static int compare_questions(const struct aim *a, const struct aim *b)
 static int compare_aims(const void *left, const void *right)
 {
 	const struct aim *a = left, *b = right;
-	int order = compare_questions(a, b);
+	int order = compare_numbers(a->address.length, b->address.length);
 
+	if (order == 0)
+		order = memcmp(&a->address.any, &b->address.any,
+		               a->address.length);
+	if (order == 0)
+		order = compare_questions(a->host->config->settings,
+		                          b->host->config->settings);
 	return order ? order : compare_numbers(a->host->index, b->host->index);
+}
+
+static bool may_share(const struct agent *agent, const struct aim *aim)
+{
+	return address_equal(&agent->address, &aim->address) &&
+	       compare_questions(agent->hosts->config->settings,
+	                         aim->host->config->settings) == 0;
+}
+
+bool fleet_same_agent(const struct agent *a, const struct agent *b)
+{
+	const struct aim aim = { .address = b->address, .host = b->hosts };
+
+	return may_share(a, &aim);
 }
 
 int fleet_find_agents(struct fleet *fleet)
 {
 	struct aim *aims = calloc(fleet->host_count + 1, sizeof(*aims));
+	struct agent *agent = NULL;
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; aims && i < fleet->host_count; i++) {
@@ -93,14 +109,14 @@ int fleet_find_agents(struct fleet *fleet)
 	for (uint32_t i = 0; i < count; i++) {
 		struct host *host = aims[i].host;
 
-		if (i == 0 || compare_questions(&aims[i - 1], &aims[i]) != 0)
-			fleet->agents[fleet->agent_count++] = (struct agent) {
-				.address = aims[i].address,
-				.index = host->index,
-			};
-		host->agent = &fleet->agents[fleet->agent_count - 1];
-		host->next_asked = host->agent->hosts;
-		host->agent->hosts = host;
+		if (!agent || !may_share(agent, &aims[i])) {
+			agent = &fleet->agents[fleet->agent_count++];
+			agent->address = aims[i].address;
+			agent->index = host->index;
+		}
+		host->agent = agent;
+		host->next_asked = agent->hosts;
+		agent->hosts = host;
 	}
 	free(aims);
 	return 0;

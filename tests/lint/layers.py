@@ -30,8 +30,8 @@ LAYERS = {
     MECHANISM: """config_file config_loader probe probe_agent probe_grpc
         probe_http probe_judge probe_line probe_private probe_request probe_talk
         probe_tls report_receiver segment_writer""",
-    WIRING: """daemon once publication rounds rounds_install rounds_private
-        rounds_report""",
+    WIRING: """daemon once publication rounds rounds_agent rounds_install
+        rounds_private rounds_report""",
     ENTRY: "main",
     TOOL: """cell checkerctl event_reader events explanation selection snapshot
         view view_host view_json view_table watch""",

@@ -315,6 +315,7 @@ static void the_same_question_to_the_same_agent_is_one(void **state)
 
 	(void) state;
 	fleet_free(fleet);
+	fixture.settings.check = CHECK_NONE;
 	/* at the host itself, ... */
 	own = fixture.settings;
 	own.agent = (struct config_agent) { .kind = AGENT_TCP, .port = 9 };
