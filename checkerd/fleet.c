@@ -31,7 +31,7 @@ static bool host_fit(const struct host *host)
 /* All that scales a weight does so here. */
 static uint32_t effective_weight(const struct host *host)
 {
-	return host->config->weight * HEALTH_WEIGHT_UNIT *
+	return host->weight * HEALTH_WEIGHT_UNIT *
 	       host->agent_state.percent / 100;
 }
 
@@ -173,6 +173,7 @@ int fleet_new(struct fleet **ret, struct config *config)
 			host->index = (uint32_t) (host - fleet->hosts);
 			host->pool = p;
 			host->admin = (uint8_t) host->config->admin;
+			host->weight = host->config->weight;
 			host->verdict = initial_verdict(host->config);
 			host->agent_state = agent_state_neutral;
 			count(pool, host, 1);
@@ -233,6 +234,18 @@ bool fleet_advise(struct fleet *fleet, struct host *host,
 
 	count(pool, host, -1);
 	host->agent_state = agent_state;
+	count(pool, host, 1);
+	return update_panic(pool);
+}
+
+bool fleet_order(struct fleet *fleet, struct host *host,
+                 enum health_admin admin, uint16_t weight)
+{
+	struct pool *pool = &fleet->pools[host->pool];
+
+	count(pool, host, -1);
+	host->admin = (uint8_t) admin;
+	host->weight = weight;
 	count(pool, host, 1);
 	return update_panic(pool);
 }

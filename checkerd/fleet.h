@@ -31,6 +31,7 @@ struct host {
 	uint32_t pool;
 	struct verdict verdict;
 	struct agent_state agent_state; /* what holds by its agent's word */
+	uint16_t weight; /* this and `admin` begin as configured */
 	uint8_t admin;   /* enum health_admin */
 	uint8_t outcome; /* enum health_outcome, the last one that counted */
 };
@@ -96,7 +97,11 @@ void fleet_recall(struct fleet *fleet, struct host *host, uint64_t word,
 bool fleet_judge(struct fleet *fleet, struct host *host, struct verdict verdict,
                  enum health_outcome outcome);
 
-/* What its agent has come to; returns the same. */
+/* A person's order; as fleet_judge(). */
+bool fleet_order(struct fleet *fleet, struct host *host,
+                 enum health_admin admin, uint16_t weight);
+
+/* What its agent has come to; as fleet_judge(). */
 bool fleet_advise(struct fleet *fleet, struct host *host,
                   struct agent_state agent_state);
 

@@ -23,15 +23,15 @@ LAYERS = {
     LEAF: """address agent_line arena clock grpc_health log message_ids
         name_index nearest parse status_mask utf8 util
         segment_reader terminal time_text""",
-    DOMAIN: """config config_builder config_builder_private config_conflicts
+    DOMAIN: """changes config config_amend config_builder config_builder_private config_conflicts
         config_errors config_finish config_keys config_value expectation fleet
         fleet_agents lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader probe probe_agent probe_grpc
         probe_http probe_judge probe_line probe_private probe_request probe_talk
-        probe_tls report_receiver segment_writer""",
-    WIRING: """daemon once publication rounds rounds_agent rounds_install
-        rounds_private rounds_report""",
+        probe_tls report_receiver segment_writer state_file""",
+    WIRING: """control daemon once publication rounds rounds_agent rounds_demand
+        rounds_install rounds_order rounds_private rounds_report""",
     ENTRY: "main",
     TOOL: """cell checkerctl event_reader events explanation selection snapshot
         view view_host view_json view_table watch""",
