@@ -299,9 +299,11 @@ def test_a_restart_remembers(folder, backend, how):
 
 
 def test_a_reload_remembers_while_the_agent_is_the_same(folder, backend):
-    with Agent("drain 40%\n") as agent, Agent("\n") as other:
+    with Agent() as agent, Agent("\n") as other:
         text = SETTINGS + pool(backend, f"agent = tcp://{agent.address}")
         with Checkerd(folder, text) as checkerd:
+            checkerd.wait_state("web/a", "up")
+            agent.line = "drain 40%\n"
             wait_host(checkerd, state="drain")
             agent.line = "\n"
             # another segment, and other settings beside the agent

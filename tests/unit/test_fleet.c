@@ -275,7 +275,7 @@ static void the_greatest_weight_fits(void **state)
 	struct fleet *fleet = fleet_of("p: a");
 
 	(void) state;
-	fixture.hosts[0].weight = HEALTH_MAX_WEIGHT;
+	fleet->hosts[0].weight = HEALTH_MAX_WEIGHT;
 	assert_int_equal(health_word_weight(fleet_word(fleet, fleet->hosts)),
 	                 HEALTH_MAX_WEIGHT * HEALTH_WEIGHT_UNIT);
 	advise(fleet, 0, "99%");
