@@ -5,7 +5,7 @@
 #include "clock.h"
 #include "config_amend.h"
 #include "config_file.h"
-#include "state_file.h"
+#include "config_state.h"
 #include "util.h"
 
 #include <errno.h>
@@ -116,16 +116,16 @@ static int amend_as_far_as_possible(struct config_made *made)
 static int recall_changes(struct config_loader *loader,
                           struct config_made *made, json_t **ret)
 {
-	char problem[STATE_FILE_PROBLEM_SIZE], aside[PATH_MAX];
+	char problem[CONFIG_STATE_PROBLEM_SIZE], aside[PATH_MAX];
 	int error;
 
 	if (loader->changes) {
 		*ret = json_incref(loader->changes);
 		return 0;
 	}
-	error = state_file_read(made->files->state_dir, ret, problem);
+	error = config_state_read(made->files->state_dir, ret, problem);
 	if (error == -EINVAL) {
-		int r = state_file_set_aside(made->files->state_dir, aside);
+		int r = config_state_set_aside(made->files->state_dir, aside);
 
 		config_errors_add(&made->notes,
 		                  &(struct config_place) {
@@ -180,14 +180,14 @@ static void load(struct config_loader *loader, struct config_made *made)
 		error = amend_as_far_as_possible(made);
 	if (error == 0 && !json_equal(known, made->changes))
 		made->state_error =
-			state_file_write(state_dir(loader, made), made->changes);
+			config_state_write(state_dir(loader, made), made->changes);
 	json_decref(known);
 	made->error = error;
 }
 
 static void record(struct config_loader *loader, struct config_made *made)
 {
-	made->state_error = state_file_write(loader->state_dir, made->changes);
+	made->state_error = config_state_write(loader->state_dir, made->changes);
 }
 
 static void amend(struct config_loader *loader, struct config_made *made)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "state_file.h"
+#include "config_state.h"
 
 #include "changes.h"
 #include "util.h"
@@ -27,17 +27,17 @@ static void unref(json_t **value)
 /* --- reading ------------------------------------------------------------ */
 
 static int PRINTF_LIKE(2, 3)
-	damaged(char problem[STATE_FILE_PROBLEM_SIZE], const char *format, ...)
+	damaged(char problem[CONFIG_STATE_PROBLEM_SIZE], const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(problem, STATE_FILE_PROBLEM_SIZE, format, arguments);
+	vsnprintf(problem, CONFIG_STATE_PROBLEM_SIZE, format, arguments);
 	va_end(arguments);
 	return -EINVAL;
 }
 
-static int check(const json_t *document, char problem[STATE_FILE_PROBLEM_SIZE])
+static int check(const json_t *document, char problem[CONFIG_STATE_PROBLEM_SIZE])
 {
 	const json_t *version = json_object_get(document, "version");
 	const json_t *changes = json_object_get(document, "changes");
@@ -59,8 +59,8 @@ static int check(const json_t *document, char problem[STATE_FILE_PROBLEM_SIZE])
 	return 0;
 }
 
-int state_file_read(const char *dir, json_t **ret,
-                    char problem[STATE_FILE_PROBLEM_SIZE])
+int config_state_read(const char *dir, json_t **ret,
+                    char problem[CONFIG_STATE_PROBLEM_SIZE])
 {
 	CLEANUP(free_pointer) char *path = NULL;
 	CLEANUP(close_file) FILE *file = NULL;
@@ -88,7 +88,7 @@ int state_file_read(const char *dir, json_t **ret,
 	return r;
 }
 
-int state_file_set_aside(const char *dir, char ret_name[PATH_MAX])
+int config_state_set_aside(const char *dir, char ret_name[PATH_MAX])
 {
 	char path[PATH_MAX];
 
@@ -117,7 +117,7 @@ static int write_to(FILE *file, const json_t *changes)
 	return 0;
 }
 
-int state_file_write(const char *dir, const json_t *changes)
+int config_state_write(const char *dir, const json_t *changes)
 {
 	CLEANUP(close_fd)
 	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
