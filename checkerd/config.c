@@ -57,6 +57,13 @@ bool config_requests_equal(const struct settings *a, const struct settings *b)
 	return settings_equal(a, b, true);
 }
 
+bool config_agent_equal(const struct config_agent *a,
+                        const struct config_agent *b)
+{
+	return a->kind == b->kind && a->port == b->port &&
+	       address_equal(&a->address, &b->address);
+}
+
 /* Of the text that they would be written as: equal values have one spelling.
  */
 static int hash_text(const struct settings *settings, bool requests_only,

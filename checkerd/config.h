@@ -45,11 +45,28 @@ enum http_version { HTTP_1_0, HTTP_1_1 };
 enum observe { OBSERVE_OFF, OBSERVE_CONNECT, OBSERVE_STATUS };
 enum on_error { ON_ERROR_PROBE, ON_ERROR_FAIL, ON_ERROR_DOWN };
 
+enum agent_kind {
+	AGENT_OFF,
+	AGENT_HEADER, /* what the answers to checks say in AGENT_FIELD */
+	AGENT_TCP     /* asked for a line of its own */
+};
+
+#define AGENT_FIELD "X-Health-Weight"
+
 #define CONFIG_SYSTEM_CA "system" /* tls_ca: what the system trusts */
 
 struct config_bytes {
 	const unsigned char *data;
 	uint32_t size; /* 0: none */
+};
+
+/* Who, beside checks and persons, says how a host is to be used. */
+struct config_agent {
+	enum agent_kind kind;
+	/* of AGENT_TCP; no length: the host's own address, at `port` */
+	struct address address;
+	uint16_t port;
+	const char *text; /* as it was written */
 };
 
 /* What [defaults], [pool NAME] and [host POOL/ID] may set; the nearest wins.
@@ -95,6 +112,11 @@ struct settings {
 	enum initial_state initial;
 	uint16_t rise;
 	uint16_t fall;
+
+	/* the agent; the rest of it is empty unless it is AGENT_TCP */
+	struct config_agent agent;
+	struct config_bytes agent_send;
+	uint32_t agent_interval_ms;
 
 	uint64_t request_hash; /* equal where config_requests_equal() is */
 	uint64_t hash;         /* of all that is written in them */
@@ -159,6 +181,10 @@ bool config_settings_equal(const struct settings *a, const struct settings *b);
 /* Whether the same goes over the wire, at the same patience: then one probe
  * does for both, and each judges the answer and keeps time by its own. */
 bool config_requests_equal(const struct settings *a, const struct settings *b);
+
+/* Whether they name the same agent. */
+bool config_agent_equal(const struct config_agent *a,
+                        const struct config_agent *b);
 
 /* Fills in the hashes of what is else finished.  Returns 0 or -ENOMEM. */
 int config_hash_settings(struct settings *settings);

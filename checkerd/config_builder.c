@@ -562,6 +562,41 @@ static int find_file(struct config_builder *builder,
 	return 0;
 }
 
+/* An agent that is given by name is asked at the first of its addresses. */
+static int find_agent(struct config_builder *builder,
+                      const struct config_place *place,
+                      const struct config_key *key, struct config_agent *agent)
+{
+	struct address addresses[CONFIG_MAX_ADDRESSES];
+	const char *problem = "unknown";
+	char name[CONFIG_SERVER_MAX];
+	int count;
+
+	if (key->type != TYPE_AGENT || agent->kind != AGENT_TCP ||
+	    agent->address.length > 0)
+		return 0;
+	snprintf(name, sizeof(name), "%s", agent->text + strlen("tcp://"));
+	*strrchr(name, ':') = '\0';
+	if (*name == '\0')
+		return 0;
+	count = builder->world->resolve(builder->world->owner, name, addresses,
+	                                &problem);
+	if (count == -ENOMEM)
+		return count;
+	if (count <= 0) {
+		config_errors_add(builder->errors, place, key->name,
+		                  "\"%s\" does not resolve (%s), allowed: an "
+		                  "address or a name that resolves at load",
+		                  name, problem);
+		return 0;
+	}
+	qsort(addresses, (size_t) count, sizeof(*addresses), compare_addresses);
+	agent->address = addresses[0];
+	address_set_port(&agent->address, agent->port);
+	agent->port = 0;
+	return 0;
+}
+
 int config_builder_set(struct config_builder *builder,
                        const struct config_section *section,
                        const struct config_place *place, const char *name,
@@ -595,6 +630,8 @@ int config_builder_set(struct config_builder *builder,
 	if (!key->stored && !key->later)
 		return 0;
 	error = find_file(builder, place, key, copy);
+	if (error == 0)
+		error = find_agent(builder, place, key, value.agent);
 	if (error < 0)
 		return error;
 	return add_assignment(builder, layer_of(builder, section), place, key,

@@ -120,6 +120,24 @@ static void derive_reaction(struct settings *settings)
 		settings->initial = INITIAL_UP;
 }
 
+/* Only answers in HTTP have header fields, and only an agent that is asked is
+ * sent something every now and then. */
+static void derive_agent(struct settings *settings)
+{
+	static const struct config_agent none = { .text = "off" };
+
+	if (settings->agent.kind == AGENT_HEADER &&
+	    !config_key_applies(config_key_find("expect_header"),
+	                        settings->check))
+		settings->agent = none;
+	if (settings->agent.kind != AGENT_TCP) {
+		settings->agent_send = (struct config_bytes) { 0 };
+		settings->agent_interval_ms = 0;
+	} else if (settings->agent_interval_ms == 0) {
+		settings->agent_interval_ms = settings->interval_ms;
+	}
+}
+
 /* What everybody starts from, and the statuses that pass where nobody says
  * which. */
 struct foundation {
@@ -141,6 +159,7 @@ static int derive_settings(struct config_builder *builder,
 		return -ENOMEM;
 	*settings = values->settings;
 	derive_reaction(settings);
+	derive_agent(settings);
 	if (settings->fast_interval_ms == 0)
 		settings->fast_interval_ms = settings->interval_ms;
 	if (settings->down_interval_ms == 0)
@@ -383,6 +402,33 @@ static int apply_host_section(struct config_builder *builder,
 	return error;
 }
 
+/* "At the host itself" needs a host that has ports. */
+static void find_lonely_agents(struct config_builder *builder,
+                               const uint32_t *place_of)
+{
+	for (uint32_t p = 0; p < builder->pool_count; p++) {
+		const struct pool_config *pool =
+			&builder->config->pools[place_of[p]];
+
+		for (uint32_t h = 0; h < pool->host_count; h++) {
+			const struct host_config *host = &pool->hosts[h];
+			const struct config_agent *agent =
+				&host->settings->agent;
+
+			if (agent->kind == AGENT_TCP &&
+			    agent->address.length == 0 &&
+			    host->address.any.sa_family == AF_UNIX)
+				config_errors_add(
+					builder->errors,
+					&builder->pools[p].hosts[h].place,
+					"agent",
+					"%s is no place at a unix socket, "
+					"allowed: tcp://HOST:PORT",
+					agent->text);
+		}
+	}
+}
+
 static int finish_hosts(struct config_builder *builder,
                         const struct foundation *foundation,
                         const uint32_t *place_of)
@@ -394,6 +440,8 @@ static int finish_hosts(struct config_builder *builder,
 		error = apply_host_section(builder, foundation, hosts, place_of,
 		                           &builder->host_sections[i]);
 	name_index_free(hosts);
+	if (error == 0)
+		find_lonely_agents(builder, place_of);
 	return error;
 }
 

@@ -35,6 +35,7 @@ enum config_type {
 	TYPE_CHOICE,   /* the index in `choices` */
 	TYPE_STATUSES, /* struct status_mask */
 	TYPE_BYTES,    /* struct config_bytes, written with escapes */
+	TYPE_AGENT,    /* struct config_agent */
 	TYPE_PATTERN,  /* this and the following: const struct expectation * */
 	TYPE_NEGATABLE_PATTERN,
 	TYPE_NEGATED_PATTERN,

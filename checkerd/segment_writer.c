@@ -28,7 +28,7 @@
 #define PATH_SIZE 4096
 
 /* What of a host word routes; the rest changes without a new generation. */
-#define ROUTING_BITS UINT64_C(0x00000000ffffff3f)
+#define ROUTING_BITS UINT64_C(0x00000000ffffffff)
 
 struct mapping {
 	struct health_header *header; /* NULL: none */
@@ -132,7 +132,7 @@ static bool word_sound(uint64_t word)
 	return word >> 56 == 0 && health_word_verdict(word) <= HEALTH_DOWN &&
 	       health_word_admin(word) <= HEALTH_ADMIN_DRAIN &&
 	       health_word_outcome(word) < HEALTH_OUTCOME_COUNT &&
-	       health_word_weight(word) != 0;
+	       (health_word_weight(word) != 0 || !health_word_routable(word));
 }
 
 static struct health_detail *detail_of(const struct mapping *mapping,
@@ -162,6 +162,7 @@ static void detail_mend(const struct mapping *mapping, uint32_t host)
 	detail->check[sizeof(detail->check) - 1] = '\0';
 	detail->message[sizeof(detail->message) - 1] = '\0';
 	detail->reason[sizeof(detail->reason) - 1] = '\0';
+	detail->agent_said[sizeof(detail->agent_said) - 1] = '\0';
 	if (detail->reason_size >= sizeof(detail->reason))
 		detail->reason_size = 0;
 }

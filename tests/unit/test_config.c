@@ -546,6 +546,19 @@ static void what_does_not_go_together(void **state)
 		{ "[pool p]\ncheck none\nobserve connect\non_error probe\n",
 		  "test.ini:4: [pool p] on_error: there is no check to probe "
 		  "with, allowed: fail, down" },
+		{ "[pool p]\ncheck tcp\nagent header\n",
+		  "test.ini:3: [pool p] agent: an answer to check = tcp has no "
+		  "header fields, allowed: off, tcp://HOST:PORT" },
+		{ "[pool p]\nagent header\nagent_interval 1s\n",
+		  "test.ini:3: [pool p] agent_interval: is of no use to agent = "
+		  "header, allowed: with tcp://HOST:PORT, or in [defaults]" },
+		{ "[pool p]\nserver unix:/s\nagent tcp://:9\n",
+		  "test.ini:2: [pool p] agent: tcp://:9 is no place at a unix "
+		  "socket, allowed: tcp://HOST:PORT" },
+		{ "[pool p]\nagent tcp://three:9\n",
+		  "test.ini:2: [pool p] agent: \"three\" does not resolve "
+		  "(nobody knows it), allowed: an address or a name that "
+		  "resolves at load" },
 		{ "[pool p]\nserver 10.0.0.1 id=a\n[host p/a]\ncheck tcp\n"
 		  "method PUT\n",
 		  "test.ini:5: [host p/a] method: is of no use to check = tcp, "
@@ -583,6 +596,84 @@ static void what_is_inherited_need_not_be_of_use(void **state)
 	assert_string_equal(pool[4].settings->tls_ca, CONFIG_SYSTEM_CA);
 }
 
+static void agents_are_at_an_address(void **state)
+{
+	static const struct {
+		const char *text, *address;
+		uint16_t port;
+	} rows[] = {
+		{ "tcp://10.0.0.1:9", "10.0.0.1:9", 0 },
+		{ "tcp://[::1]:9", "[::1]:9", 0 },
+		{ "tcp://one:9", "10.0.0.7:9", 0 },
+		/* whatever the order they come in */
+		{ "tcp://two:9", "10.0.0.8:9", 0 },
+		{ "tcp://two:9", "10.0.0.8:9", 0 },
+		{ "tcp://:65535", "", 65535 },
+	};
+	static const char *const wrong[] = { "",
+		                             "on",
+		                             "Header",
+		                             "10.0.0.1:9",
+		                             "tcp:",
+		                             "tcp://",
+		                             "tcp://10.0.0.1",
+		                             "tcp://[::1]",
+		                             "tcp://::1",
+		                             "tcp://:0",
+		                             "tcp://:65536",
+		                             "tcp://:9x",
+		                             "tcp://one",
+		                             "tcp://one:",
+		                             "tcp://10.0.0.256:9",
+		                             "tcp://unix:/a",
+		                             "tcp://one:9/x" };
+	char text[300], ini[300], address[ADDRESS_TEXT_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct config_agent *agent;
+
+		snprintf(text, sizeof(text),
+		         "[defaults]\nagent %s\n[pool two]\nserver two:1\n",
+		         rows[i].text);
+		agent = &build_pools(*state, text)->settings->agent;
+		assert_int_equal(agent->kind, AGENT_TCP);
+		assert_int_equal(agent->port, rows[i].port);
+		assert_string_equal(agent->text, rows[i].text);
+		assert_int_equal(agent->address.length == 0,
+		                 *rows[i].address == '\0');
+		if (agent->address.length > 0)
+			assert_string_equal(
+				address_text(&agent->address, address),
+				rows[i].address);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		snprintf(text, sizeof(text),
+		         "test.ini:2: [pool p] agent: \"%s\" is no agent, "
+		         "allowed: off, header, tcp://HOST:PORT, or tcp://:PORT "
+		         "at the host itself, 255 bytes at most", wrong[i]);
+		snprintf(ini, sizeof(ini), "[pool p]\nagent %s\n", wrong[i]);
+		assert_error(*state, ini, text);
+	}
+}
+
+static void agents_default_to_the_interval_and_to_none(void **state)
+{
+	const struct pool_config *pool = build_pools(*state,
+	        "[defaults]\nagent header\nagent_send x\ninterval 3s\n"
+	        "[pool a]\n[pool b]\ncheck tcp\n"
+	        "[pool c]\nagent tcp://:9\n"
+	        "[pool d]\nagent tcp://:9\nagent_interval 5s\n"
+	        "[pool e]\nagent off\n");
+
+	assert_int_equal(pool[0].settings->agent.kind, AGENT_HEADER);
+	assert_int_equal(pool[0].settings->agent_send.size, 0);
+	assert_int_equal(pool[1].settings->agent.kind, AGENT_OFF);
+	assert_int_equal(pool[2].settings->agent_send.size, 1);
+	assert_int_equal(pool[2].settings->agent_interval_ms, 3000);
+	assert_int_equal(pool[3].settings->agent_interval_ms, 5000);
+	assert_int_equal(pool[4].settings->agent.kind, AGENT_OFF);
+}
+
 /* Both strings are what two pools say; whether they check alike, and whether
  * one probe would do for both. */
 static void settings_are_compared_by_value(void **state)
@@ -614,6 +705,11 @@ static void settings_are_compared_by_value(void **state)
 		{ "keepalive on", "", false, false },
 		{ "read_timeout 9", "", false, false },
 		{ "observe connect", "", false, true },
+		{ "agent header", "", false, true },
+		{ "agent tcp://:9", "agent tcp://:9", true, true },
+		{ "agent tcp://:9", "agent tcp://:8", false, true },
+		{ "agent tcp://one:9", "agent tcp://10.0.0.7:9", true, true },
+		{ "agent tcp://:9\nagent_send a", "agent tcp://:9", false, true },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -800,7 +896,11 @@ static void print_reads_back_as_the_same(void **state)
 	            "expect_body !(?i)bad\nexpect_header Server: ^x$\n"
 	            "expect_header !X-Old\n"
 	            "[pool t]\ncheck grpcs\ngrpc_service a.B\n"
-	            "tls_verify off\ntls_ca /there/ca\n");
+	            "tls_verify off\ntls_ca /there/ca\n"
+	            "agent tcp://one:9\nagent_send \\x3b\\n\n"
+	            "server 10.0.0.1 id=a\nserver 10.0.0.2 id=b\n"
+	            "[host t/a]\nagent off\n"
+	            "[host t/b]\nagent tcp://:7\nagent_interval 1m\n");
 	first = printed(fixture->config);
 	text = rewritten(first);
 	build_pools(fixture, text);
@@ -852,6 +952,8 @@ int main(void)
 		TEST(mistakes),
 		TEST(what_does_not_go_together),
 		TEST(what_is_inherited_need_not_be_of_use),
+		TEST(agents_are_at_an_address),
+		TEST(agents_default_to_the_interval_and_to_none),
 		TEST(settings_are_compared_by_value),
 		TEST(expectations_are_inherited),
 		TEST(headers_that_frame_the_message_are_ours),
