@@ -124,7 +124,7 @@ static void print_values(enum config_sections section,
 		bool is_same =
 			inherited &&
 			config_key_applies(key, inherited->settings.check) &&
-			key->stored &&
+			key->stored && (key->sections & section) != 0 &&
 			config_value_equal(key, values, inherited);
 
 		if (!is_same && config_key_applies(key, values->settings.check))
@@ -175,6 +175,9 @@ void config_print(const struct config *config, FILE *stream)
 	fprintf(stream, "[checkerd]\n");
 	for (size_t i = 0; i < config_key_count; i++)
 		print_key(&config_keys[i], IN_CHECKERD, config, stream);
+	fprintf(stream, "\n[notify]\n");
+	for (size_t i = 0; i < config_key_count; i++)
+		print_key(&config_keys[i], IN_NOTIFY, config, stream);
 	for (uint32_t i = 0; i < config->pool_count; i++)
 		print_pool(&config->pools[i], stream);
 }

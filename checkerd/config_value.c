@@ -156,6 +156,25 @@ static int read_readable(const struct config_key *key, const char *text,
 	return read_file(key, text, arena, ret);
 }
 
+/* The program; what follows a blank is an argument. */
+static int read_command(const struct config_key *key, const char *text,
+                        struct arena *arena, union config_value *ret)
+{
+	size_t size = strcspn(text, CONFIG_BLANKS);
+
+	if (text[0] != '/' || text[size - 1] == '/')
+		return -EINVAL;
+	return read_text(key, text, arena, ret);
+}
+
+static int read_url(const struct config_key *key, const char *text,
+                    struct arena *arena, union config_value *ret)
+{
+	if (!text_is_url(text))
+		return -EINVAL;
+	return read_text(key, text, arena, ret);
+}
+
 /* Blanks would end the target early, and a # is never sent. */
 static int read_request_path(const struct config_key *key, const char *text,
                              struct arena *arena, union config_value *ret)
@@ -293,6 +312,13 @@ static const struct type {
 	[TYPE_READABLE] = { read_readable, "absolute file name",
 	                    .allowed = "a name that starts with / and has no "
 	                               "control characters" },
+	[TYPE_COMMAND] = { read_command, "command",
+	                   .allowed = "a program's name that starts with /, "
+	                              "and arguments after blanks; no shell "
+	                              "reads it" },
+	[TYPE_URL] = { read_url, "URL",
+	               .allowed = "http:// or https://, a host, a port and a "
+	                          "path, without blanks, quotes and #" },
 	[TYPE_REQUEST_PATH] = { read_request_path, "request target",
 	                        .allowed = "/ and printable ASCII without "
 	                                   "blanks and #" },
