@@ -10,6 +10,8 @@
 #include "config_loader.h"
 #include "log.h"
 #include "message_ids.h"
+#include "notify.h"
+#include "publication.h"
 #include "report_receiver.h"
 #include "rounds.h"
 #include "segment_writer.h"
@@ -42,6 +44,7 @@ struct daemon {
 	struct segment_writer *writer;
 	struct rounds *rounds;
 	struct config_loader *loader;
+	struct notify *notify;
 	struct report_receiver *reports; /* NULL: nobody can report */
 	uint64_t refused_told; /* reports, as last said */
 	uint64_t refused_told_us;
@@ -101,6 +104,7 @@ static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
 		tell_status(daemon, "");
 	sd_event_now(daemon->event, CLOCK_MONOTONIC, &now_us);
 	tell_refused(daemon, now_us);
+	notify_beat(daemon->notify, now_us);
 	return sd_event_source_set_time(source, now_us + BEAT_US);
 }
 
@@ -153,6 +157,8 @@ static void on_loaded(void *owner, struct config *config,
 			log_error("cannot put the configuration in force: %s",
 			          strerror(-r));
 	}
+	if (r >= 0)
+		notify_configure(daemon->notify, config);
 	if (r < 0)
 		log_fields(LOG_ERR, MESSAGE_CONFIG_REFUSED, NULL, 0,
 		           "%s refused, the running configuration stays",
@@ -188,6 +194,35 @@ static void listen_to_nginx(struct daemon *daemon, const struct config *config)
 		log_warning("report socket %s: %s; failures of live traffic "
 		            "will not be heard of",
 		            config->report, strerror(-r));
+}
+
+/* --- who is told of events ---------------------------------------------- */
+
+static void on_event(void *owner)
+{
+	struct daemon *daemon = owner;
+
+	notify_poke(daemon->notify);
+}
+
+static const struct health_shm *shm_now(void *owner)
+{
+	struct daemon *daemon = owner;
+
+	return segment_writer_shm(daemon->writer);
+}
+
+/* They begin with what the process before may have left untold. */
+static int open_notify(struct daemon *daemon)
+{
+	int r = notify_new(&daemon->notify, daemon->event, shm_now, daemon,
+	                   segment_writer_told(daemon->writer));
+
+	if (r < 0)
+		return r;
+	publish_completed(daemon->writer);
+	segment_writer_on_event(daemon->writer, on_event, daemon);
+	return 0;
 }
 
 /* --- life --------------------------------------------------------------- */
@@ -262,7 +297,9 @@ static int start(struct daemon *daemon, struct config *config)
 		r = open_loop(daemon);
 	if (r < 0)
 		return r;
-	r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
+	r = open_notify(daemon);
+	if (r >= 0)
+		r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
 	if (r >= 0)
 		r = config_loader_new(&daemon->loader, daemon->event,
 		                      daemon->path, on_loaded, daemon);
@@ -273,6 +310,7 @@ static int start(struct daemon *daemon, struct config *config)
 		          strerror(-r));
 		return r;
 	}
+	notify_configure(daemon->notify, config);
 	listen_to_nginx(daemon, config);
 	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
 	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
@@ -287,6 +325,7 @@ static void stop(struct daemon *daemon)
 	config_loader_free(daemon->loader);
 	report_receiver_free(daemon->reports);
 	rounds_free(daemon->rounds);
+	notify_free(daemon->notify);
 	segment_writer_free(daemon->writer);
 	sd_event_source_unref(daemon->beat);
 	sd_event_unref(daemon->event);

@@ -26,11 +26,12 @@ LAYERS = {
         status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
-    DOMAIN: """config config_builder config_builder_private config_conflicts
+    DOMAIN: """backoff config config_builder config_builder_private config_conflicts
         config_errors config_finish config_keys config_value expectation fleet
         lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
-    MECHANISM: """config_file config_loader probe probe_grpc probe_http
+    MECHANISM: """config_file config_loader notify notify_exec notify_private
+        notify_webhook probe probe_grpc probe_http
         probe_judge probe_line probe_private probe_request probe_talk
         probe_tls report_receiver segment_writer""",
     WIRING: """daemon once publication rounds rounds_install rounds_private
@@ -49,7 +50,7 @@ FOREIGN = {
     r"openssl/.*": {"probe_tls"},
     r"ini\.h": {"config_file"},
     r"pcre2\.h": {"expectation"},
-    r"jansson\.h": {"view_json", "api", "change", "overrides"},
+    r"jansson\.h": {"view_json", "notify", "api", "change", "overrides"},
     r"microhttpd\.h": {"http_server"},
     r"systemd/sd-journal\.h": {"log"},
     r"systemd/sd-daemon\.h": {"daemon", "main"},
