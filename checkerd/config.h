@@ -111,7 +111,10 @@ struct host_config {
 	struct address address;
 	const struct settings *settings;
 	uint16_t weight;
-	enum health_admin admin; /* `down` or `drain` on the server line */
+	enum health_admin admin; /* `down` or `drain` on the server line, or as
+	                            ordered since, with ... */
+	const char *reason;      /* NULL: none */
+	uint64_t until_us;       /* real time; 0: open */
 	uint32_t max_conns;
 	uint32_t max_fails;
 	uint32_t fail_timeout_ms;
@@ -145,6 +148,7 @@ struct config {
 	const char *segment;
 	uint32_t segment_mode;
 	uint32_t max_concurrent;
+	const char *state_dir;
 	const char *report;        /* the socket */
 	const char *report_users;  /* names with blanks between them */
 	struct notify_config notify;

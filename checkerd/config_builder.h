@@ -50,6 +50,12 @@ int config_builder_new(struct config_builder **ret,
                        const struct config_world *world);
 void config_builder_free(struct config_builder *builder); /* accepts NULL */
 
+/* Another builder that has collected the same, to collect more.  The two, and
+ * what becomes of them, may go in any order. */
+int config_builder_copy(struct config_builder **ret,
+                        const struct config_builder *from,
+                        struct config_errors *errors);
+
 /* A copy that lives as long as the builder, for texts of places.  NULL if
  * memory ran out. */
 const char *config_builder_keep(struct config_builder *builder,

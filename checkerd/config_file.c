@@ -345,8 +345,8 @@ static void free_builder(struct config_builder **builder)
 	config_builder_free(*builder);
 }
 
-int config_load(const char *path, const struct config_world *world,
-                struct config_errors *errors, struct config **ret)
+int config_read(const char *path, const struct config_world *world,
+                struct config_errors *errors, struct config_builder **ret)
 {
 	CLEANUP(free_builder) struct config_builder *builder = NULL;
 	int error;
@@ -354,9 +354,20 @@ int config_load(const char *path, const struct config_world *world,
 	error = config_builder_new(&builder, errors, world);
 	if (error == 0)
 		error = read_file(NULL, builder, errors, path);
-	if (error == 0)
-		error = config_builder_finish(builder, ret);
-	return error;
+	if (error < 0)
+		return error;
+	*ret = builder;
+	builder = NULL;
+	return 0;
+}
+
+int config_load(const char *path, const struct config_world *world,
+                struct config_errors *errors, struct config **ret)
+{
+	CLEANUP(free_builder) struct config_builder *builder = NULL;
+	int error = config_read(path, world, errors, &builder);
+
+	return error == 0 ? config_builder_finish(builder, ret) : error;
 }
 
 static int resolve(void *owner, const char *name, struct address *ret,

@@ -251,22 +251,23 @@ static int finish_pools(struct config_builder *builder,
 		struct pool_build *pool = &builder->pools[i];
 		int error;
 
+		if (pool->gone)
+			continue;
 		pool->values = foundation->values;
 		error = apply_layer(builder, &pool->layer, &pool->values);
 		if (error < 0)
 			return error;
-		order[i] = i;
+		order[config->pool_count++] = i;
 	}
-	if (builder->pool_count > 1)
-		qsort_r(order, builder->pool_count, sizeof(*order),
+	if (config->pool_count > 1)
+		qsort_r(order, config->pool_count, sizeof(*order),
 		        compare_pools, builder);
-	config->pools = arena_alloc(builder->arena, builder->pool_count,
+	config->pools = arena_alloc(builder->arena, config->pool_count,
 	                            sizeof(*config->pools));
 	if (!config->pools)
 		return -ENOMEM;
-	config->pool_count = builder->pool_count;
 	config->host_count = builder->host_count;
-	for (uint32_t i = 0; i < builder->pool_count; i++) {
+	for (uint32_t i = 0; i < config->pool_count; i++) {
 		int error = finish_pool(builder, foundation,
 		                        &builder->pools[order[i]],
 		                        &config->pools[i]);

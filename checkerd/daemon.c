@@ -6,8 +6,7 @@
 #include "daemon.h"
 
 #include "config.h"
-#include "config_file.h"
-#include "config_loader.h"
+#include "control.h"
 #include "log.h"
 #include "message_ids.h"
 #include "notify.h"
@@ -37,13 +36,12 @@
 
 struct daemon {
 	const char *path;
-	char *segment; /* as at the start: a reload cannot move it */
-	uint32_t segment_mode;
+	struct config *start; /* the configuration that it started with */
 	sd_event *event;
 	sd_event_source *beat;
 	struct segment_writer *writer;
 	struct rounds *rounds;
-	struct config_loader *loader;
+	struct control *control;
 	struct notify *notify;
 	struct report_receiver *reports; /* NULL: nobody can report */
 	uint64_t refused_told; /* reports, as last said */
@@ -51,14 +49,6 @@ struct daemon {
 	unsigned beats;
 	struct rounds_summary told;
 };
-
-static void say_errors(const struct config_errors *errors)
-{
-	for (size_t i = 0; i < errors->kept; i++)
-		log_error("%s", errors->texts[i]);
-	if (errors->count > errors->kept)
-		log_error("and %zu more", errors->count - errors->kept);
-}
 
 /* --- systemd ------------------------------------------------------------ */
 
@@ -124,51 +114,52 @@ static int on_reload(sd_event_source *source,
                      const struct signalfd_siginfo *info, void *userdata)
 {
 	struct daemon *daemon = userdata;
-	int r;
 
 	(void) source;
 	(void) info;
 	sd_notify(0, "RELOADING=1");
-	r = config_loader_start(daemon->loader);
-	if (r < 0) {
-		log_error("cannot reload: %s", strerror(-r));
-		sd_notify(0, "READY=1");
-	}
+	control_reload(daemon->control, NULL, NULL);
 	return 0;
 }
 
-static void on_loaded(void *owner, struct config *config,
-                      const struct config_errors *errors)
+/* What a reload cannot move. */
+static void compare_with_start(const struct daemon *daemon,
+                               const struct config *config)
 {
-	struct daemon *daemon = owner;
-	int r = -EINVAL;
+	const struct {
+		const char *key, *was, *is;
+	} fixed[] = {
+		{ "segment", daemon->start->segment, config->segment },
+		{ "state_dir", daemon->start->state_dir, config->state_dir },
+	};
 
-	say_errors(errors);
-	if (config && strcmp(config->segment, daemon->segment) != 0)
-		log_warning("%s: segment = %s takes effect at the next start",
-		            daemon->path, config->segment);
-	if (config && config->segment_mode != daemon->segment_mode)
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+		if (strcmp(fixed[i].was, fixed[i].is) != 0)
+			log_warning("%s: %s = %s takes effect at the next "
+			            "start",
+			            daemon->path, fixed[i].key, fixed[i].is);
+	if (config->segment_mode != daemon->start->segment_mode)
 		log_warning("%s: segment_mode = %04o takes effect at the next "
 		            "start",
 		            daemon->path, (unsigned) config->segment_mode);
+}
+
+static void on_reloaded(void *owner, const struct config *config)
+{
+	struct daemon *daemon = owner;
+
 	if (config) {
-		r = rounds_install(daemon->rounds, config);
-		if (r < 0)
-			log_error("cannot put the configuration in force: %s",
-			          strerror(-r));
-	}
-	if (r >= 0)
+		compare_with_start(daemon, config);
 		notify_configure(daemon->notify, config);
-	if (r < 0)
-		log_fields(LOG_ERR, MESSAGE_CONFIG_REFUSED, NULL, 0,
-		           "%s refused, the running configuration stays",
-		           daemon->path);
-	else
 		log_fields(
 			LOG_NOTICE, MESSAGE_CONFIG_RELOADED, NULL, 0,
 			"%s reloaded: %" PRIu32 " hosts in %" PRIu32 " pools",
 			daemon->path, config->host_count, config->pool_count);
-	config_unref(config);
+	} else {
+		log_fields(LOG_ERR, MESSAGE_CONFIG_REFUSED, NULL, 0,
+		           "%s refused, the running configuration stays",
+		           daemon->path);
+	}
 	tell_status(daemon, "READY=1\n");
 }
 
@@ -278,7 +269,7 @@ static int open_loop(struct daemon *daemon)
 	return r;
 }
 
-static int start(struct daemon *daemon, struct config *config)
+static int start(struct daemon *daemon)
 {
 	static const char *const fates[] = {
 		[SEGMENT_CREATED] = "a new segment",
@@ -286,25 +277,22 @@ static int start(struct daemon *daemon, struct config *config)
 		[SEGMENT_REPLACED] = "a new segment with the states of the "
 				     "one before",
 	};
+	const struct config *config;
 	int r;
 
-	daemon->segment = strdup(config->segment);
-	daemon->segment_mode = config->segment_mode;
-	if (!daemon->segment)
-		return -ENOMEM;
+	r = control_load(daemon->control);
+	if (r < 0)
+		return r;
+	config = control_config(daemon->control);
+	daemon->start = config_ref((struct config *) config);
 	r = open_segment(daemon, config);
-	if (r >= 0)
-		r = open_loop(daemon);
 	if (r < 0)
 		return r;
 	r = open_notify(daemon);
 	if (r >= 0)
 		r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
 	if (r >= 0)
-		r = config_loader_new(&daemon->loader, daemon->event,
-		                      daemon->path, on_loaded, daemon);
-	if (r >= 0)
-		r = rounds_install(daemon->rounds, config);
+		r = control_start(daemon->control, daemon->rounds);
 	if (r < 0) {
 		log_error("cannot start with segment %s: %s", config->segment,
 		          strerror(-r));
@@ -322,30 +310,28 @@ static int start(struct daemon *daemon, struct config *config)
 
 static void stop(struct daemon *daemon)
 {
-	config_loader_free(daemon->loader);
+	control_free(daemon->control);
 	report_receiver_free(daemon->reports);
 	rounds_free(daemon->rounds);
 	notify_free(daemon->notify);
 	segment_writer_free(daemon->writer);
+	config_unref(daemon->start);
 	sd_event_source_unref(daemon->beat);
 	sd_event_unref(daemon->event);
-	free(daemon->segment);
 }
 
 int daemon_run(const char *path)
 {
 	struct daemon daemon = { .path = path };
-	struct config_errors errors = { 0 };
-	struct config *config = NULL;
 	int r;
 
 	log_open();
-	r = config_load(path, &config_system, &errors, &config);
-	say_errors(&errors);
-	config_errors_clear(&errors);
+	r = open_loop(&daemon);
 	if (r >= 0)
-		r = start(&daemon, config);
-	config_unref(config);
+		r = control_new(&daemon.control, daemon.event, path,
+		                on_reloaded, &daemon);
+	if (r >= 0)
+		r = start(&daemon);
 	if (r >= 0)
 		r = sd_event_loop(daemon.event);
 	if (r >= 0)

@@ -158,6 +158,7 @@ int fleet_new(struct fleet **ret, struct config *config)
 			host->index = (uint32_t) (host - fleet->hosts);
 			host->pool = p;
 			host->admin = (uint8_t) host->config->admin;
+			host->weight = host->config->weight;
 			host->verdict = initial_verdict(host->config);
 			count(pool, host, 1);
 			host++;
@@ -209,6 +210,18 @@ bool fleet_judge(struct fleet *fleet, struct host *host, struct verdict verdict,
 	return update_panic(pool);
 }
 
+bool fleet_order(struct fleet *fleet, struct host *host,
+                 enum health_admin admin, uint16_t weight)
+{
+	struct pool *pool = &fleet->pools[host->pool];
+
+	count(pool, host, -1);
+	host->admin = (uint8_t) admin;
+	host->weight = weight;
+	count(pool, host, 1);
+	return update_panic(pool);
+}
+
 uint64_t fleet_word(const struct fleet *fleet, const struct host *host)
 {
 	bool panic = fleet->pools[host->pool].panic;
@@ -219,7 +232,7 @@ uint64_t fleet_word(const struct fleet *fleet, const struct host *host)
 	return health_word_make(
 		(enum health_verdict) host->verdict.verdict,
 		(enum health_admin) host->admin, routable, host_checking(host),
-		host->config->weight * HEALTH_WEIGHT_UNIT,
+		host->weight * HEALTH_WEIGHT_UNIT,
 		host->verdict.failcount, (enum health_outcome) host->outcome);
 }
 

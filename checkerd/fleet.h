@@ -26,6 +26,7 @@ struct host {
 	uint32_t index;
 	uint32_t pool;
 	struct verdict verdict;
+	uint16_t weight; /* this and `admin` begin as configured */
 	uint8_t admin;   /* enum health_admin */
 	uint8_t outcome; /* enum health_outcome, the last one that counted */
 };
@@ -77,6 +78,10 @@ void fleet_recall(struct fleet *fleet, struct host *host, uint64_t word,
  * nobody has been told: the words of all its hosts differ then. */
 bool fleet_judge(struct fleet *fleet, struct host *host, struct verdict verdict,
                  enum health_outcome outcome);
+
+/* A person's order; as fleet_judge(). */
+bool fleet_order(struct fleet *fleet, struct host *host,
+                 enum health_admin admin, uint16_t weight);
 
 uint64_t fleet_word(const struct fleet *fleet, const struct host *host);
 uint64_t fleet_pool_word(const struct fleet *fleet, uint32_t pool);

@@ -222,11 +222,11 @@ void notify_free(struct notify *notify)
 	free(notify);
 }
 
-void notify_configure(struct notify *notify, struct config *config)
+void notify_configure(struct notify *notify, const struct config *config)
 {
 	struct config *before = notify->config;
 
-	notify->config = config_ref(config);
+	notify->config = config_ref((struct config *) config);
 	for (size_t i = 0; i < NOTIFY_RECEIVERS; i++)
 		notify->receivers[i]->configure(notify->receivers[i],
 		                                &config->notify);

@@ -32,7 +32,7 @@ void notify_free(struct notify *notify); /* accepts NULL */
 /* Puts [notify] in force, for all that was not begun yet.  Takes a reference
  * of its own.  A receiver that was not there before begins with the events to
  * come. */
-void notify_configure(struct notify *notify, struct config *config);
+void notify_configure(struct notify *notify, const struct config *config);
 
 /* There are new events.  Cheap: the work is done when the loop comes round. */
 void notify_poke(struct notify *notify);

@@ -290,8 +290,11 @@ static void deliver(struct receiver *receiver, struct notice *notice)
 		}
 	}
 	if (r < 0) {
-		log_warning("exec: event %" PRIu64 ": %s cannot be run: %s",
-		            notice->number, exec->config->exec, strerror(-r));
+		/* its arguments may be secrets */
+		log_warning("exec: event %" PRIu64 ": %.*s cannot be run: %s",
+		            notice->number,
+		            (int) strcspn(exec->config->exec, CONFIG_BLANKS),
+		            exec->config->exec, strerror(-r));
 		run_clear(run);
 		receiver->counters.failed++;
 		receiver_done(receiver);

@@ -128,6 +128,8 @@ void publish_host(struct segment_writer *writer, const struct fleet *fleet,
 	event.from = (uint8_t) health_word_state(before);
 	event.to = (uint8_t) health_word_state(change.word);
 	event.http_status = cause->http_status;
+	snprintf(event.reason, sizeof(event.reason), "%s",
+	         cause->reason ? cause->reason : "");
 	change.event = &event;
 	publish_event(writer, &change, cause->why);
 	segment_writer_edit(writer, host->index)->changed_at_us = event.at_us;

@@ -15,6 +15,7 @@ struct cause {
 	enum health_outcome outcome;
 	uint16_t http_status; /* 0: none */
 	const char *why;      /* for people */
+	const char *reason;   /* a person's; NULL: none */
 };
 
 /* Publishes the word of `host`, and the event if its effective state is

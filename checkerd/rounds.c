@@ -226,9 +226,10 @@ static void apply(struct rounds *rounds, struct host *host,
 		             verdict_next(host->verdict,
 		                          health_outcome_class(result->outcome),
 		                          settings->rise, settings->fall),
-		             &(struct cause) { result->outcome,
-		                               result->http_status,
-		                               result->message });
+		             &(struct cause) {
+				     .outcome = result->outcome,
+				     .http_status = result->http_status,
+				     .why = result->message });
 	remember(rounds, host, result, lateness_us);
 	watch_certificate(rounds, host, result->cert_expires_at_us);
 }
@@ -260,6 +261,7 @@ static void on_probe_done(void *owner, const struct probe *probe)
 	flight_free(flight);
 	target->confirming = target->confirming && still_suspected(target);
 	schedule_next(rounds, target, was_due_us);
+	rounds_demand_met(rounds, target);
 	rounds_start_due(rounds);
 }
 
@@ -274,6 +276,7 @@ static void give_up(struct rounds *rounds, struct target *target, int error,
 	for (struct host *host = target->hosts; host; host = host->next)
 		apply(rounds, host, &result, lateness_us);
 	schedule_next(rounds, target, was_due_us);
+	rounds_demand_met(rounds, target);
 }
 
 struct probe_line *rounds_line(const struct rounds *rounds,
@@ -304,6 +307,7 @@ static int take_off(struct rounds *rounds, struct target *target,
 	target->flight = flight;
 	target->started_us = now_us;
 	rounds->in_flight++;
+	rounds_demand_begun(rounds, target);
 	for (; host; host = host->next)
 		probe_wants_add(&wants, host->config->settings);
 	r = probe_start(rounds->prober, rounds_line(rounds, target),
@@ -406,6 +410,22 @@ void rounds_beat(struct rounds *rounds)
 	say_complaint(rounds, now_us);
 }
 
+struct host *rounds_find(const struct rounds *rounds, const char *pool,
+                         const char *id)
+{
+	for (uint32_t p = 0; p < rounds->fleet->pool_count; p++) {
+		const struct pool *of = &rounds->fleet->pools[p];
+
+		if (strcmp(of->config->name, pool) != 0)
+			continue;
+		for (uint32_t h = 0; h < of->config->host_count; h++) {
+			if (strcmp(of->hosts[h].config->id, id) == 0)
+				return &of->hosts[h];
+		}
+	}
+	return NULL;
+}
+
 struct rounds_summary rounds_summarize(const struct rounds *rounds)
 {
 	struct rounds_summary summary = { 0 };
@@ -451,6 +471,7 @@ void rounds_free(struct rounds *rounds)
 {
 	if (!rounds)
 		return;
+	rounds_demand_clear(rounds);
 	for (uint32_t i = 0; rounds->fleet && i < rounds->fleet->target_count;
 	     i++) {
 		rounds_cancel(rounds->fleet->targets[i].flight);

@@ -21,7 +21,8 @@ static void show_settings(struct rounds *rounds, const struct host *host)
 	detail->interval_ms = settings->interval_ms;
 	detail->timeout_ms =
 		settings->connect_timeout_ms + settings->read_timeout_ms;
-	detail->weight = host->config->weight;
+	detail->weight = host->weight;
+	rounds_show_order(detail, host->config->reason, host->config->until_us);
 	detail->rise = settings->rise;
 	detail->fall = settings->fall;
 	detail->shared = (uint16_t) (host->target->host_count > UINT16_MAX
@@ -261,6 +262,7 @@ int rounds_install(struct rounds *rounds, struct config *config)
 	rounds->lines = lines;
 	if (old)
 		hand_over(rounds, old, old_lines);
+	rounds_demand_moved(rounds);
 	free(old_lines);
 	fleet_free(old);
 	publish_orders(rounds);

@@ -4,6 +4,8 @@
  *
  *	rounds.c          who is due, what came back, what that makes of hosts
  *	rounds_report.c   what live traffic makes of them
+ *	rounds_order.c    what people order
+ *	rounds_demand.c   probes that people ask for
  *	rounds_install.c  a configuration comes into force
  *
  * Ownership: a fleet belongs to the rounds; a flight (one probe under way)
@@ -49,6 +51,7 @@ struct rounds {
 	struct schedule schedule;
 	struct lag lag;
 	uint32_t in_flight;
+	struct demand *demands; /* see rounds_demand.c */
 	struct {
 		uint64_t count; /* inconclusive since last said */
 		uint64_t said_us;
@@ -57,6 +60,10 @@ struct rounds {
 };
 
 /* --- rounds.c ----------------------------------------------------------- */
+
+/* NULL if there is none. */
+struct host *rounds_find(const struct rounds *rounds, const char *pool,
+                         const char *id);
 
 /* The only way to change what is held true of a host. */
 void rounds_judge(struct rounds *rounds, struct host *host,
@@ -83,6 +90,22 @@ bool rounds_is_probed(const struct target *target);
 
 void rounds_start_due(struct rounds *rounds);
 void rounds_arm(struct rounds *rounds);
+
+/* --- rounds_order.c ----------------------------------------------------- */
+
+/* In the detail that is being edited. */
+void rounds_show_order(struct health_detail *detail, const char *reason,
+                       uint64_t until_us);
+
+/* --- rounds_demand.c ---------------------------------------------------- */
+
+/* A probe of the target has begun, or has been judged. */
+void rounds_demand_begun(struct rounds *rounds, const struct target *target);
+void rounds_demand_met(struct rounds *rounds, struct target *target);
+
+/* The fleet was replaced: the hosts of the old one are no more. */
+void rounds_demand_moved(struct rounds *rounds);
+void rounds_demand_clear(struct rounds *rounds);
 
 /* --- rounds_report.c ---------------------------------------------------- */
 

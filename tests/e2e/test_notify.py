@@ -38,6 +38,11 @@ echo $CHECKERD_SEQ >> {path}
 """
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+
+
 @pytest.fixture
 def backends():
     with Backends(1) as one:
@@ -406,8 +411,8 @@ def test_a_slow_receiver_delays_no_probe(folder):
     def run(name, backends, notify):
         with Checkerd(folder / name, ini(backends, notify)) as checkerd:
             checkerd.wait_state("web/a", "up")
-            flip(checkerd, backends[0], 20)
-            checkerd.wait_probes("web/b", 250, 30)
+            flip(checkerd, backends[0], 10)
+            checkerd.wait_probes("web/b", 150, 30)
             return lateness(checkerd.segment)
 
     slow, _ = clerk(folder, "exec sleep 1")

@@ -26,16 +26,17 @@ LAYERS = {
         status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
-    DOMAIN: """backoff config config_builder config_builder_private config_conflicts
+    DOMAIN: """backoff changes config config_amend config_builder
+        config_builder_private config_conflicts
         config_errors config_finish config_keys config_value expectation fleet
         lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader notify notify_exec notify_private
         notify_webhook probe probe_grpc probe_http
         probe_judge probe_line probe_private probe_request probe_talk
-        probe_tls report_receiver segment_writer""",
-    WIRING: """daemon once publication rounds rounds_install rounds_private
-        rounds_report""",
+        probe_tls report_receiver segment_writer config_state""",
+    WIRING: """control daemon once publication rounds rounds_demand
+        rounds_install rounds_order rounds_private rounds_report""",
     ENTRY: "main",
     TOOL: "cell checkerctl events view view_host view_table watch",
 }
@@ -50,7 +51,8 @@ FOREIGN = {
     r"openssl/.*": {"probe_tls"},
     r"ini\.h": {"config_file"},
     r"pcre2\.h": {"expectation"},
-    r"jansson\.h": {"view_json", "notify", "api", "change", "overrides"},
+    r"jansson\.h": {"api", "changes", "config_amend", "config_loader",
+                     "config_state", "notify", "view_json"},
     r"microhttpd\.h": {"http_server"},
     r"systemd/sd-journal\.h": {"log"},
     r"systemd/sd-daemon\.h": {"daemon", "main"},

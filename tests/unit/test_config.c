@@ -737,7 +737,7 @@ static void too_many_headers(void **state)
 /* Each default must be a value that the key accepts. */
 static void the_table_is_sound(void **state)
 {
-	struct arena *arena = arena_new();
+	struct arena *arena = arena_new(NULL);
 	char problem[CONFIG_PROBLEM_SIZE];
 	union config_value value;
 

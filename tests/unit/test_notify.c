@@ -301,5 +301,6 @@ int main(void)
 		STORY(a_slow_resolver_holds_nothing_up),
 	};
 
+	unsetenv("http_proxy");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
