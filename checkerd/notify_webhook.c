@@ -204,14 +204,16 @@ static void succeeded(struct notify_webhook *webhook)
 static void failed(struct notify_webhook *webhook, const char *why)
 {
 	char sentence[sizeof(webhook->receiver.drops.why)];
+	bool given_up = is_too_old(webhook);
 
 	webhook->receiver.counters.failed++;
 	if (webhook->failures++ == 0)
-		log_warning("webhook: event %" PRIu64
-		            " not delivered: %s; it is tried again, later "
-		            "events wait",
-		            webhook->notice->number, why);
-	if (is_too_old(webhook)) {
+		log_warning("webhook: event %" PRIu64 " not delivered: %s%s",
+		            webhook->notice->number, why,
+		            given_up ? ""
+		                     : "; it is tried again, later events "
+		                       "wait");
+	if (given_up) {
 		snprintf(sentence, sizeof(sentence),
 		         "too old to be tried again; last, %s", why);
 		receiver_drop(&webhook->receiver, 1, sentence);
