@@ -35,9 +35,9 @@ void segment_writer_free(struct segment_writer *writer); /* accepts NULL */
 
 enum segment_fate { SEGMENT_CREATED, SEGMENT_ADOPTED, SEGMENT_REPLACED };
 
-/* The number of the last event that a process before published.  Events up to
- * the head beyond it, one at most, were completed at adoption: nobody can have
- * heard of them. */
+/* The number of the last event that a process before published.  If there is
+ * one beyond it before the first publish, that was completed at adoption, and
+ * nobody can have heard of it. */
 uint64_t segment_writer_told(const struct segment_writer *writer);
 
 /* Finds a place for `topology`: the same file if it holds the same already,
