@@ -123,6 +123,15 @@ const json_t *changes_find(const json_t *changes, const char *pool,
 	return NULL;
 }
 
+static int drop_row(json_t *changes, const json_t *row)
+{
+	size_t at = 0;
+
+	while (json_array_get(changes, at) != row)
+		at++;
+	return json_array_remove(changes, at) < 0 ? -ENOMEM : 0;
+}
+
 /* `host` and `key` may be NULL: any. */
 static int drop(json_t *changes, const char *pool, const char *host,
                 const char *key)
@@ -386,32 +395,38 @@ static int PRINTF_LIKE(5, 6)
 }
 
 /* Sets a row; one that says what the files say is none, unless it carries an
- * order's reason or end, or is about existence. */
+ * order's reason or end, or is about existence.  The newest comes last: hosts
+ * that are added line up in that order. */
 static int set(struct work *work, const char *host, const char *key,
                json_t *runtime, const char *reason, uint64_t until_us)
 {
 	const struct operation *operation = work->operation;
+	bool existence = strcmp(key, POOL) == 0 || strcmp(key, SERVER) == 0;
 	const json_t *earlier =
 		changes_find(work->changes, operation->pool, host, key);
 	char since[TIME_TEXT_SIZE], until[TIME_TEXT_SIZE];
 	struct file_value says = { 0 };
 	json_t *ini, *row;
-	size_t at = json_array_size(work->changes);
 
-	if (!is_own(work->changes, operation->pool,
-	            strcmp(key, SERVER) == 0 ? NULL : host))
-		file_value(work->files, operation->pool, host, key, &says);
-	ini = earlier ? json_incref(json_object_get(earlier, "ini"))
-	              : text_or_null(says.text);
-	for (size_t i = 0; earlier && i < at; i++) {
-		if (json_array_get(work->changes, i) == earlier)
-			at = i;
+	if (earlier) {
+		ini = json_incref(json_object_get(earlier, "ini"));
+	} else {
+		if (!is_own(work->changes, operation->pool,
+		            existence ? NULL : host))
+			file_value(work->files, operation->pool, host, key,
+			           &says);
+		ini = text_or_null(says.text);
 	}
-	if (strcmp(key, SERVER) != 0 && strcmp(key, POOL) != 0 && !reason &&
-	    !until_us && json_is_string(ini) && json_equal(ini, runtime)) {
+	if (earlier && drop_row(work->changes, earlier) < 0) {
 		json_decref(ini);
 		json_decref(runtime);
-		return earlier ? json_array_remove(work->changes, at) : 0;
+		return -ENOMEM;
+	}
+	if (!existence && !reason && !until_us && json_is_string(ini) &&
+	    json_equal(ini, runtime)) {
+		json_decref(ini);
+		json_decref(runtime);
+		return 0;
 	}
 	row = json_pack(
 		"{ss so ss so so ss sI so so}", "pool", operation->pool, "host",
@@ -420,11 +435,6 @@ static int set(struct work *work, const char *host, const char *key,
 		(json_int_t) operation->by, "reason", text_or_null(reason),
 		"until",
 		text_or_null(until_us ? time_text_utc(until_us, until) : NULL));
-	if (!row)
-		return -ENOMEM;
-	if (earlier)
-		return json_array_set_new(work->changes, at, row) < 0 ? -ENOMEM
-		                                                      : 0;
 	return json_array_append_new(work->changes, row) < 0 ? -ENOMEM : 0;
 }
 
@@ -921,9 +931,10 @@ int changes_apply(json_t *changes, const struct config *files,
 		.changes = json_copy(changes),
 		.refusal = refusal,
 	};
-	int error = work.changes ? check_names(&work) : -ENOMEM;
+	int error;
 
 	*refusal = (struct refusal) { 0 };
+	error = work.changes ? check_names(&work) : -ENOMEM;
 	if (error == 0)
 		error = kinds[operation->kind].apply(&work);
 	if (error == 0 && json_array_size(work.changes) > CHANGES_MAX)
