@@ -175,6 +175,10 @@ void config_print(const struct config *config, FILE *stream)
 	for (size_t i = 0; i < config_key_count; i++)
 		if (is_in(&config_keys[i], IN_CHECKERD))
 			config_value_print(&config_keys[i], config, stream);
+	fprintf(stream, "\n[notify]\n");
+	for (size_t i = 0; i < config_key_count; i++)
+		if (is_in(&config_keys[i], IN_NOTIFY))
+			config_value_print(&config_keys[i], config, stream);
 	for (uint32_t i = 0; i < config->pool_count; i++)
 		print_pool(&config->pools[i], stream);
 }

@@ -27,6 +27,8 @@
 
 #define CONFIG_POOL_NAME_MAX 63
 #define CONFIG_HOST_ID_MAX   127
+#define CONFIG_BLANKS        " \t" /* between the words of exec */
+#define CONFIG_EXEC_MAX      16 /* programs told of events at a time */
 
 enum check_kind {
 	CHECK_HTTP,
@@ -152,6 +154,18 @@ struct pool_config {
 	uint32_t host_count;
 };
 
+/* Who hears of events. */
+struct notify_config {
+	const char *exec; /* words with blanks between them; empty: nobody */
+	uint32_t exec_timeout_ms;
+	uint32_t exec_max;
+	const char *webhook; /* empty: nobody */
+	const char *const *webhook_headers; /* "Name: value", NULL at the end */
+	const char *webhook_ca;             /* or CONFIG_SYSTEM_CA */
+	uint32_t webhook_timeout_ms;
+	uint32_t webhook_retry_ms;
+};
+
 struct config {
 	unsigned references;
 	const char *segment;
@@ -164,6 +178,7 @@ struct config {
 	const char *report;
 	const char *report_users;  /* names with blanks between them */
 	const char *listen;        /* IP:PORT; empty: none */
+	struct notify_config notify;
 	struct pool_config *pools; /* by priority, then file order */
 	uint32_t pool_count;
 	uint32_t host_count;

@@ -540,19 +540,15 @@ static int add_assignment(struct config_builder *builder, struct layer *layer,
 	return 0;
 }
 
-/* Files that a probe will want are missed now and not then. */
 static int find_file(struct config_builder *builder,
                      const struct config_place *place,
                      const struct config_key *key, const char *path)
 {
+	const struct config_world *world = builder->world;
 	const char *problem = "unknown";
 	char quoted[CONFIG_QUOTE_SIZE];
-	int error;
+	int error = world->find_file(world->owner, path, &problem);
 
-	if (key->type != TYPE_READABLE || strcmp(path, key->default_text) == 0)
-		return 0;
-	error = builder->world->find_file(builder->world->owner, path,
-	                                  &problem);
 	if (error == 0 || error == -ENOMEM)
 		return error;
 	config_errors_add(builder->errors, place, key->name,
@@ -597,6 +593,43 @@ static int find_agent(struct config_builder *builder,
 	return 0;
 }
 
+static int find_program(struct config_builder *builder,
+                        const struct config_place *place,
+                        const struct config_key *key, const char *command)
+{
+	const struct config_world *world = builder->world;
+	const char *problem = "unknown";
+	char quoted[CONFIG_QUOTE_SIZE];
+	CLEANUP(free_pointer)
+	char *path = strndup(command, strcspn(command, CONFIG_BLANKS));
+	int error;
+
+	if (!path)
+		return -ENOMEM;
+	error = world->find_program(world->owner, path, &problem);
+	if (error == 0 || error == -ENOMEM)
+		return error;
+	config_errors_add(builder->errors, place, key->name,
+	                  "%s cannot be run (%s), allowed: a program that "
+	                  "checkerd may run",
+	                  config_quote(quoted, path), problem);
+	return 0;
+}
+
+/* What will be wanted later is missed now and not then. */
+static int find_named(struct config_builder *builder,
+                      const struct config_place *place,
+                      const struct config_key *key, const char *text)
+{
+	if (strcmp(text, key->default_text) == 0)
+		return 0;
+	if (key->type == TYPE_READABLE)
+		return find_file(builder, place, key, text);
+	if (key->type == TYPE_COMMAND)
+		return find_program(builder, place, key, text);
+	return 0;
+}
+
 int config_builder_set(struct config_builder *builder,
                        const struct config_section *section,
                        const struct config_place *place, const char *name,
@@ -629,7 +662,7 @@ int config_builder_set(struct config_builder *builder,
 		                  place, copy);
 	if (!key->stored && !key->later)
 		return 0;
-	error = find_file(builder, place, key, copy);
+	error = find_named(builder, place, key, copy);
 	if (error == 0)
 		error = find_agent(builder, place, key, value.agent);
 	if (error < 0)

@@ -20,11 +20,12 @@
 
 #define ALL_STATUSES "xxx"
 
+static const char *const no_headers[] = { NULL };
+
 /* Lists are inherited as a whole: a layer that sets one item sets them all,
  * and an empty one means none. */
 static int apply_list(struct config_builder *builder, const struct layer *layer,
-                      const struct config_key *key,
-                      struct config_values *values)
+                      const struct config_key *key, void *structure)
 {
 	const void **list = NULL;
 	uint32_t count = 0;
@@ -44,12 +45,12 @@ static int apply_list(struct config_builder *builder, const struct layer *layer,
 		count += list[count] != NULL;
 	}
 	if (list)
-		memcpy((char *) values + key->offset, &list, sizeof(list));
+		memcpy((char *) structure + key->offset, &list, sizeof(list));
 	return 0;
 }
 
 static int apply_layer(struct config_builder *builder,
-                       const struct layer *layer, struct config_values *values)
+                       const struct layer *layer, void *structure)
 {
 	int error = 0;
 
@@ -57,12 +58,12 @@ static int apply_layer(struct config_builder *builder,
 		const struct assignment *item = &layer->items[i];
 
 		if (item->key->stored && !config_key_is_list(item->key))
-			config_value_store(item->key, item->value, values);
+			config_value_store(item->key, item->value, structure);
 	}
 	for (size_t i = 0; error == 0 && i < config_key_count; i++) {
 		if (config_key_is_list(&config_keys[i]))
 			error = apply_list(builder, layer, &config_keys[i],
-			                   values);
+			                   structure);
 	}
 	return error;
 }
@@ -177,10 +178,24 @@ static int derive_settings(struct config_builder *builder,
 	return config_hash_settings(settings);
 }
 
+/* What is not of a pool or host. */
+static int finish_globals(struct config_builder *builder)
+{
+	struct config *config = builder->config;
+	int error;
+
+	config->notify.webhook_headers = no_headers;
+	error = apply_defaults(builder, IN_CHECKERD | IN_NOTIFY, config);
+	if (error == 0)
+		error = apply_layer(builder, &builder->checkerd, config);
+	if (error == 0)
+		error = apply_layer(builder, &builder->notify, config);
+	return error;
+}
+
 static int lay_foundation(struct config_builder *builder,
                           struct foundation *foundation)
 {
-	static const char *const no_headers[] = { NULL };
 	static const struct expectation *const no_expectations[] = { NULL };
 	struct config_values *values = &foundation->values;
 	int error;
@@ -456,11 +471,7 @@ int config_builder_finish(struct config_builder *builder, struct config **ret)
 	place_of = calloc(builder->pool_count + 1, sizeof(*place_of));
 	if (!order || !place_of)
 		return -ENOMEM;
-	error = apply_defaults(builder, IN_CHECKERD, builder->config);
-	for (uint32_t i = 0; error == 0 && i < builder->checkerd.count; i++)
-		config_value_store(builder->checkerd.items[i].key,
-		                   builder->checkerd.items[i].value,
-		                   builder->config);
+	error = finish_globals(builder);
 	config_conflicts_find_files(builder->errors, &builder->checkerd,
 	                            builder->config);
 	if (error == 0)

@@ -198,12 +198,26 @@ const struct config_key config_keys[] = {
 	  .text = "how early an expiring certificate is told of" },
 
 	/* [notify] */
-	{ "exec", IN_NOTIFY, TYPE_FILE, "", .later = true,
+	{ "exec", IN_NOTIFY, TYPE_COMMAND, "", 2, 1024, GLOBAL(notify.exec),
 	  .text = "program to run for each event" },
-	{ "exec_timeout", IN_NOTIFY, TYPE_DURATION, "10s", .later = true,
-	  .text = "how long it may take" },
-	{ "webhook", IN_NOTIFY, TYPE_TEXT, "", .later = true,
+	{ "exec_timeout", IN_NOTIFY, TYPE_DURATION, "10s", 100, 10 * MINUTE_MS,
+	  GLOBAL(notify.exec_timeout_ms), .text = "how long it may take" },
+	{ "exec_max", IN_NOTIFY, TYPE_NUMBER, "1", 1, CONFIG_EXEC_MAX,
+	  GLOBAL(notify.exec_max), .text = "how many may run at a time" },
+	{ "webhook", IN_NOTIFY, TYPE_URL, "", 1, 2048, GLOBAL(notify.webhook),
 	  .text = "URL to post each event to" },
+	{ "webhook_header", IN_NOTIFY, TYPE_HEADER, "", 1, 2048,
+	  GLOBAL(notify.webhook_headers),
+	  .text = "a further header of the posts" },
+	{ "webhook_ca", IN_NOTIFY, TYPE_READABLE, CONFIG_SYSTEM_CA, 2, 1024,
+	  GLOBAL(notify.webhook_ca),
+	  .text = "authorities that are trusted there" },
+	{ "webhook_timeout", IN_NOTIFY, TYPE_DURATION, "10s", 100,
+	  10 * MINUTE_MS, GLOBAL(notify.webhook_timeout_ms),
+	  .text = "bound of one post" },
+	{ "webhook_retry", IN_NOTIFY, TYPE_DURATION, "10m", 0, DAY_MS,
+	  GLOBAL(notify.webhook_retry_ms),
+	  .text = "how old an event is when it is given up" },
 };
 
 const size_t config_key_count = ARRAY_SIZE(config_keys);

@@ -46,6 +46,8 @@ enum config_type {
 	TYPE_FILE,
 	TYPE_READABLE, /* a file that must be there, or the default's word */
 	TYPE_LISTEN, /* IP:PORT */
+	TYPE_COMMAND,  /* a program that must be there, and its arguments */
+	TYPE_URL,      /* http or https */
 	TYPE_REQUEST_PATH,
 	TYPE_HEADER,  /* repeatable: a list of texts */
 	TYPE_SERVER,  /* repeatable, see server_line.h */

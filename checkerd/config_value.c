@@ -221,6 +221,25 @@ static int read_listen(const struct config_key *key, const char *text,
 	return read_text(key, text, arena, ret);
 }
 
+/* The program; what follows a blank is an argument. */
+static int read_command(const struct config_key *key, const char *text,
+                        struct arena *arena, union config_value *ret)
+{
+	size_t size = strcspn(text, CONFIG_BLANKS);
+
+	if (text[0] != '/' || text[size - 1] == '/')
+		return -EINVAL;
+	return read_text(key, text, arena, ret);
+}
+
+static int read_url(const struct config_key *key, const char *text,
+                    struct arena *arena, union config_value *ret)
+{
+	if (!text_is_url(text))
+		return -EINVAL;
+	return read_text(key, text, arena, ret);
+}
+
 /* Blanks would end the target early, and a # is never sent. */
 static int read_request_path(const struct config_key *key, const char *text,
                              struct arena *arena, union config_value *ret)
@@ -363,6 +382,13 @@ static const struct type {
 	                               "control characters" },
 	[TYPE_LISTEN] = { read_listen, "address to listen at",
 	                  .allowed = "IP:PORT or [IPv6]:PORT" },
+	[TYPE_COMMAND] = { read_command, "command",
+	                   .allowed = "a program's name that starts with /, "
+	                              "and arguments after blanks; no shell "
+	                              "reads it" },
+	[TYPE_URL] = { read_url, "URL",
+	               .allowed = "http:// or https://, a host, a port and a "
+	                          "path, without blanks, quotes and #" },
 	[TYPE_REQUEST_PATH] = { read_request_path, "request target",
 	                        .allowed = "/ and printable ASCII without "
 	                                   "blanks and #" },

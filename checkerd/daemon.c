@@ -12,6 +12,8 @@
 #include "control.h"
 #include "log.h"
 #include "message_ids.h"
+#include "notify.h"
+#include "publication.h"
 #include "report_receiver.h"
 #include "rounds.h"
 #include "segment_writer.h"
@@ -44,6 +46,7 @@ struct daemon {
 	struct rounds *rounds;
 	struct api *api;
 	struct control *control;
+	struct notify *notify;
 	struct report_receiver *reports; /* NULL: nobody can report */
 	uint64_t refused_told; /* reports, as last said */
 	uint64_t refused_told_us;
@@ -96,6 +99,7 @@ static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
 		tell_status(daemon, "");
 	sd_event_now(daemon->event, CLOCK_MONOTONIC, &now_us);
 	tell_refused(daemon, now_us);
+	notify_beat(daemon->notify, now_us);
 	return sd_event_source_set_time(source, now_us + BEAT_US);
 }
 
@@ -151,6 +155,7 @@ static void on_reloaded(void *owner, const struct config *config)
 
 	if (config) {
 		say_postponed(daemon, config);
+		notify_configure(daemon->notify, config);
 		log_fields(
 			LOG_NOTICE, MESSAGE_CONFIG_RELOADED, NULL, 0,
 			"%s reloaded: %" PRIu32 " hosts in %" PRIu32 " pools",
@@ -185,6 +190,35 @@ static void listen_to_nginx(struct daemon *daemon, const struct config *config)
 		log_warning("report socket %s: %s; failures of live traffic "
 		            "will not be heard of",
 		            config->report, strerror(-r));
+}
+
+/* --- who is told of events ---------------------------------------------- */
+
+static void on_event(void *owner)
+{
+	struct daemon *daemon = owner;
+
+	notify_poke(daemon->notify);
+}
+
+static const struct health_shm *shm_now(void *owner)
+{
+	struct daemon *daemon = owner;
+
+	return segment_writer_shm(daemon->writer);
+}
+
+/* They begin with what the process before may have left untold. */
+static int open_notify(struct daemon *daemon)
+{
+	int r = notify_new(&daemon->notify, daemon->event, shm_now, daemon,
+	                   segment_writer_told(daemon->writer));
+
+	if (r < 0)
+		return r;
+	publish_completed(daemon->writer);
+	segment_writer_on_event(daemon->writer, on_event, daemon);
+	return 0;
 }
 
 /* --- life --------------------------------------------------------------- */
@@ -259,7 +293,9 @@ static int start(struct daemon *daemon)
 	r = open_segment(daemon, config);
 	if (r < 0)
 		return r;
-	r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
+	r = open_notify(daemon);
+	if (r >= 0)
+		r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
 	if (r >= 0)
 		r = control_start(daemon->control, daemon->rounds);
 	if (r >= 0) {
@@ -272,6 +308,7 @@ static int start(struct daemon *daemon)
 		          strerror(-r));
 		return r;
 	}
+	notify_configure(daemon->notify, config);
 	listen_to_nginx(daemon, config);
 	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
 	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
@@ -287,6 +324,7 @@ static void stop(struct daemon *daemon)
 	report_receiver_free(daemon->reports);
 	rounds_free(daemon->rounds);
 	api_free(daemon->api);
+	notify_free(daemon->notify);
 	segment_writer_free(daemon->writer);
 	config_unref(daemon->first);
 	sd_event_source_unref(daemon->beat);

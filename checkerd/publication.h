@@ -24,6 +24,10 @@ void publish_host(struct segment_writer *writer, const struct fleet *fleet,
                   const struct host *host, uint64_t before,
                   const struct cause *cause);
 
+/* Logs the event that was completed at adoption, if there was one.  Whoever
+ * else hears of events finds it in the segment. */
+void publish_completed(const struct segment_writer *writer);
+
 /* The panic of pool number `pool` began or ended: the event, then the words of
  * all its hosts. */
 void publish_panic(struct segment_writer *writer, const struct fleet *fleet,

@@ -44,6 +44,9 @@ struct segment_writer {
 	struct mapping current;
 	struct mapping next; /* between prepare and activate */
 	const char *rejected;
+	uint64_t told; /* event_head as it was found */
+	segment_event_fn on_event;
+	void *on_event_owner;
 	uint32_t *carried; /* by old index; NULL: every host kept its number */
 	uint32_t carried_count;
 	/* the detail being edited */
@@ -245,6 +248,7 @@ static int map_existing(struct segment_writer *writer)
 		return 0;
 	}
 	mapping->header = base;
+	writer->told = mapping->header->event_head;
 	mend(mapping);
 	return fchmod(fd, writer->mode) < 0 ? -errno : 0;
 }
@@ -569,6 +573,11 @@ const char *segment_writer_rejected(const struct segment_writer *writer)
 	return writer->rejected;
 }
 
+uint64_t segment_writer_told(const struct segment_writer *writer)
+{
+	return writer->told;
+}
+
 const struct health_shm *segment_writer_shm(const struct segment_writer *writer)
 {
 	return &target((struct segment_writer *) writer)->shm;
@@ -629,7 +638,16 @@ uint64_t segment_writer_publish(struct segment_writer *writer,
 		store(&header->event_head, number);
 	if (routes)
 		move_generation(mapping, change->host);
+	if (change->event && writer->on_event)
+		writer->on_event(writer->on_event_owner);
 	return number;
+}
+
+void segment_writer_on_event(struct segment_writer *writer,
+                             segment_event_fn on_event, void *owner)
+{
+	writer->on_event = on_event;
+	writer->on_event_owner = owner;
 }
 
 void segment_writer_beat(struct segment_writer *writer, uint64_t mono_us)

@@ -148,8 +148,10 @@ class Checkerd:
 
     def wait_probes(self, name, count, timeout=10.0):
         return wait_for(
-            lambda: (lambda host: host if host and host["probes"] >= count
-                     else None)(self.host(name)),
+            # null while the writer is in it
+            lambda: (lambda host: host if host and
+                     (host["probes"] or 0) >= count else None)(
+                         self.host(name)),
             f"{count} probes of {name}", timeout)
 
     def __enter__(self):

@@ -26,13 +26,14 @@ LAYERS = {
         name_index nearest parse path_pattern status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
-    DOMAIN: """changes config config_amend config_builder
+    DOMAIN: """backoff changes config config_amend config_builder
         config_builder_private config_conflicts config_errors config_finish
         config_keys config_value etag expectation fleet fleet_agents
         lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader config_state http_private
-        http_request http_server http_socket probe probe_agent probe_grpc
+        http_request http_server http_socket notify notify_exec
+        notify_private notify_webhook probe probe_agent probe_grpc
         probe_http probe_judge probe_line probe_private probe_request
         probe_talk probe_tls report_receiver segment_writer""",
     WIRING: """api api_change api_document api_events api_fleet api_private
@@ -53,7 +54,7 @@ FOREIGN = {
     r"ini\.h": {"config_file"},
     r"pcre2\.h": {"expectation"},
     r"jansson\.h": {"api", "changes", "config_amend", "config_loader",
-                    "config_state", "view_json"},
+                    "config_state", "notify", "view_json"},
     r"microhttpd\.h": {"http"},
     r"systemd/sd-journal\.h": {"log"},
     r"systemd/sd-daemon\.h": {"daemon", "main"},

@@ -68,6 +68,11 @@ static int find_file(void *owner, const char *path, const char **ret_problem)
 	return strncmp(path, "/there/", 7) == 0 ? 0 : -ENOENT;
 }
 
+static int find_program(void *owner, const char *path, const char **ret_problem)
+{
+	return find_file(owner, path, ret_problem);
+}
+
 static int build(struct fixture *fixture, const char *text)
 {
 	struct config_place place = { .file = "test.ini" };
@@ -75,7 +80,8 @@ static int build(struct fixture *fixture, const char *text)
 	struct config_builder *builder;
 	char *copy = strdup(text), *line, *save = NULL;
 	unsigned calls = 0;
-	const struct config_world world = { resolve, find_file, &calls };
+	const struct config_world world = { resolve, find_file, find_program,
+	                                    &calls };
 	int result;
 
 	config_errors_clear(&fixture->errors);
@@ -401,9 +407,26 @@ static void mistakes(void **state)
 		  "test.ini:3: [pool p] tls_ca: \"ca.pem\" is no absolute file "
 		  "name, allowed: a name that starts with / and has no control "
 		  "characters, or system, 1024 bytes at most" },
-		{ "[notify]\nexec /bin/true\n",
-		  "test.ini:2: [notify] exec: not supported yet, allowed: its "
-		  "default, \"\"" },
+		{ "[pool p]\nslow_start 10s\n",
+		  "test.ini:2: [pool p] slow_start: not supported yet, allowed: "
+		  "its default, \"0\"" },
+		{ "[notify]\nexec hook.sh -v\n",
+		  "test.ini:2: [notify] exec: \"hook.sh -v\" is no command, "
+		  "allowed: a program's name that starts with /, and arguments "
+		  "after blanks; no shell reads it, 1024 bytes at most" },
+		{ "[notify]\nexec /away/hook.sh -v\n",
+		  "test.ini:2: [notify] exec: \"/away/hook.sh\" cannot be run "
+		  "(it hides), allowed: a program that checkerd may run" },
+		{ "[notify]\nexec_max 17\n",
+		  "test.ini:2: [notify] exec_max: \"17\" is out of range, "
+		  "allowed: 1 to 16" },
+		{ "[notify]\nwebhook ftp://a/\n",
+		  "test.ini:2: [notify] webhook: \"ftp://a/\" is no URL, "
+		  "allowed: http:// or https://, a host, a port and a path, "
+		  "without blanks, quotes and #, 2048 bytes at most" },
+		{ "[pool p]\nwebhook http://a/\n",
+		  "test.ini:2: [pool p] webhook: does not belong here, allowed "
+		  "in [notify]" },
 		{ "[pool p]\nfail_status 6xx\n",
 		  "test.ini:2: [pool p] fail_status: \"6xx\" is no list of "
 		  "statuses, allowed: masks and ranges such as 5xx, 40x, 403, "
@@ -900,7 +923,11 @@ static void print_reads_back_as_the_same(void **state)
 	            "agent tcp://one:9\nagent_send \\x3b\\n\n"
 	            "server 10.0.0.1 id=a\nserver 10.0.0.2 id=b\n"
 	            "[host t/a]\nagent off\n"
-	            "[host t/b]\nagent tcp://:7\nagent_interval 1m\n");
+	            "[host t/b]\nagent tcp://:7\nagent_interval 1m\n"
+	            "[notify]\nexec /there/hook -v  x\nexec_max 3\n"
+	            "webhook https://u:p@[::1]:8443/a?b=;c\n"
+	            "webhook_header A: b\nwebhook_header C: ;d\n"
+	            "webhook_ca /there/ca\nwebhook_retry 0\n");
 	first = printed(fixture->config);
 	text = rewritten(first);
 	build_pools(fixture, text);
@@ -915,6 +942,31 @@ static void print_reads_back_as_the_same(void **state)
 }
 
 /* Were anything in it quadratic, this would take minutes. */
+static void notify_is_read(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct notify_config *notify;
+
+	build_pools(fixture, "[pool p]\n");
+	notify = &fixture->config->notify;
+	assert_string_equal(notify->exec, "");
+	assert_int_equal(notify->exec_max, 1);
+	assert_string_equal(notify->webhook, "");
+	assert_null(notify->webhook_headers[0]);
+	assert_string_equal(notify->webhook_ca, CONFIG_SYSTEM_CA);
+	assert_int_equal(notify->webhook_retry_ms, 600000);
+	build_pools(fixture, "[notify]\nexec /there/hook -v\nexec_max 16\n"
+	                     "webhook http://a/\nwebhook_header A: b\n"
+	                     "webhook_timeout 100ms\n[pool p]\nheader C: d\n");
+	notify = &fixture->config->notify;
+	assert_string_equal(notify->exec, "/there/hook -v");
+	assert_int_equal(notify->exec_max, 16);
+	assert_string_equal(notify->webhook, "http://a/");
+	assert_int_equal(notify->webhook_timeout_ms, 100);
+	assert_string_equal(notify->webhook_headers[0], "A: b");
+	assert_null(notify->webhook_headers[1]);
+}
+
 static void many_hosts(void **state)
 {
 	struct fixture *fixture = *state;
@@ -960,6 +1012,7 @@ int main(void)
 		TEST(every_error_of_a_run_is_reported),
 		TEST(limits_of_names),
 		TEST(too_many_headers),
+		TEST(notify_is_read),
 		TEST(the_table_is_sound),
 		TEST(print_reads_back_as_the_same),
 		TEST(many_hosts),
