@@ -5,10 +5,15 @@
  */
 #include "daemon.h"
 
+#include "api.h"
 #include "config.h"
+#include "config_keys.h"
+#include "config_value.h"
 #include "control.h"
 #include "log.h"
 #include "message_ids.h"
+#include "notify.h"
+#include "publication.h"
 #include "report_receiver.h"
 #include "rounds.h"
 #include "segment_writer.h"
@@ -34,12 +39,14 @@
 
 struct daemon {
 	const char *path;
-	struct config *start; /* the configuration that it started with */
+	struct config *first; /* of the start: some keys hold from there on */
 	sd_event *event;
 	sd_event_source *beat;
 	struct segment_writer *writer;
 	struct rounds *rounds;
+	struct api *api;
 	struct control *control;
+	struct notify *notify;
 	struct report_receiver *reports; /* NULL: nobody can report */
 	uint64_t refused_told; /* reports, as last said */
 	uint64_t refused_told_us;
@@ -87,10 +94,12 @@ static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
 
 	(void) due_us;
 	rounds_beat(daemon->rounds);
+	api_beat(daemon->api);
 	if (++daemon->beats % STATUS_BEATS == 0)
 		tell_status(daemon, "");
 	sd_event_now(daemon->event, CLOCK_MONOTONIC, &now_us);
 	tell_refused(daemon, now_us);
+	notify_beat(daemon->notify, now_us);
 	return sd_event_source_set_time(source, now_us + BEAT_US);
 }
 
@@ -119,25 +128,25 @@ static int on_reload(sd_event_source *source,
 }
 
 /* What a reload cannot move. */
-static void compare_with_start(const struct daemon *daemon,
-                               const struct config *config)
+static void say_postponed(const struct daemon *daemon,
+                          const struct config *config)
 {
-	const struct {
-		const char *key, *was, *is;
-	} fixed[] = {
-		{ "segment", daemon->start->segment, config->segment },
-		{ "state_dir", daemon->start->state_dir, config->state_dir },
-	};
+	for (size_t i = 0; i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+		char text[CONFIG_PROBLEM_SIZE] = "";
+		FILE *stream;
 
-	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-		if (strcmp(fixed[i].was, fixed[i].is) != 0)
-			log_warning("%s: %s = %s takes effect at the next "
-			            "start",
-			            daemon->path, fixed[i].key, fixed[i].is);
-	if (config->segment_mode != daemon->start->segment_mode)
-		log_warning("%s: segment_mode = %04o takes effect at the next "
-		            "start",
-		            daemon->path, (unsigned) config->segment_mode);
+		if (!key->at_start ||
+		    config_value_equal(key, config, daemon->first))
+			continue;
+		stream = fmemopen(text, sizeof(text), "w");
+		if (stream) {
+			config_value_print_text(key, config, stream);
+			fclose(stream);
+		}
+		log_warning("%s: %s = %s takes effect at the next start",
+		            daemon->path, key->name, text);
+	}
 }
 
 static void on_reloaded(void *owner, const struct config *config)
@@ -145,7 +154,8 @@ static void on_reloaded(void *owner, const struct config *config)
 	struct daemon *daemon = owner;
 
 	if (config) {
-		compare_with_start(daemon, config);
+		say_postponed(daemon, config);
+		notify_configure(daemon->notify, config);
 		log_fields(
 			LOG_NOTICE, MESSAGE_CONFIG_RELOADED, NULL, 0,
 			"%s reloaded: %" PRIu32 " hosts in %" PRIu32 " pools",
@@ -180,6 +190,35 @@ static void listen_to_nginx(struct daemon *daemon, const struct config *config)
 		log_warning("report socket %s: %s; failures of live traffic "
 		            "will not be heard of",
 		            config->report, strerror(-r));
+}
+
+/* --- who is told of events ---------------------------------------------- */
+
+static void on_event(void *owner)
+{
+	struct daemon *daemon = owner;
+
+	notify_poke(daemon->notify);
+}
+
+static const struct health_shm *shm_now(void *owner)
+{
+	struct daemon *daemon = owner;
+
+	return segment_writer_shm(daemon->writer);
+}
+
+/* They begin with what the process before may have left untold. */
+static int open_notify(struct daemon *daemon)
+{
+	int r = notify_new(&daemon->notify, daemon->event, shm_now, daemon,
+	                   segment_writer_told(daemon->writer));
+
+	if (r < 0)
+		return r;
+	publish_completed(daemon->writer);
+	segment_writer_on_event(daemon->writer, on_event, daemon);
+	return 0;
 }
 
 /* --- life --------------------------------------------------------------- */
@@ -244,29 +283,37 @@ static int start(struct daemon *daemon)
 				     "one before",
 	};
 	const struct config *config;
-	int r;
+	int fate = 0, r;
 
 	r = control_load(daemon->control);
 	if (r < 0)
 		return r;
 	config = control_config(daemon->control);
-	daemon->start = config_ref((struct config *) config);
+	daemon->first = config_ref((struct config *) config);
 	r = open_segment(daemon, config);
 	if (r < 0)
 		return r;
-	r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
+	r = open_notify(daemon);
+	if (r >= 0)
+		r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
 	if (r >= 0)
 		r = control_start(daemon->control, daemon->rounds);
+	if (r >= 0) {
+		fate = r;
+		r = api_new(&daemon->api, daemon->event, daemon->control,
+		            daemon->rounds, daemon->writer, daemon->first);
+	}
 	if (r < 0) {
 		log_error("cannot start with segment %s: %s", config->segment,
 		          strerror(-r));
 		return r;
 	}
+	notify_configure(daemon->notify, config);
 	listen_to_nginx(daemon, config);
 	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
 	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
 	           " hosts in %" PRIu32 " pools, with %s",
-	           config->host_count, config->pool_count, fates[r]);
+	           config->host_count, config->pool_count, fates[fate]);
 	tell_status(daemon, "READY=1\n");
 	return 0;
 }
@@ -276,8 +323,10 @@ static void stop(struct daemon *daemon)
 	control_free(daemon->control);
 	report_receiver_free(daemon->reports);
 	rounds_free(daemon->rounds);
+	api_free(daemon->api);
+	notify_free(daemon->notify);
 	segment_writer_free(daemon->writer);
-	config_unref(daemon->start);
+	config_unref(daemon->first);
 	sd_event_source_unref(daemon->beat);
 	sd_event_unref(daemon->event);
 }

@@ -257,6 +257,7 @@ static void on_probe_done(void *owner, const struct probe *probe)
 		probe_judge(probe, host->config->settings, &result);
 		doubt(rounds, flight, &result);
 		apply(rounds, host, &result, flight->lateness_us);
+		rounds_heed_answer(rounds, host, probe);
 	}
 	flight_free(flight);
 	target->confirming = target->confirming && still_suspected(target);
@@ -379,6 +380,7 @@ void rounds_start_due(struct rounds *rounds)
 	       first->due_us <= now_us)
 		run(rounds, target_of(first), now_us);
 	rounds_arm(rounds);
+	rounds_ask_due(rounds);
 }
 
 static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata)
@@ -426,6 +428,11 @@ struct host *rounds_find(const struct rounds *rounds, const char *pool,
 	return NULL;
 }
 
+const struct config *rounds_config(const struct rounds *rounds)
+{
+	return rounds->fleet ? rounds->fleet->config : NULL;
+}
+
 struct rounds_summary rounds_summarize(const struct rounds *rounds)
 {
 	struct rounds_summary summary = { 0 };
@@ -458,6 +465,8 @@ int rounds_new(struct rounds **ret, sd_event *event,
 		                      UINT64_MAX, SLACK_US, on_timer, rounds);
 	if (r >= 0)
 		r = sd_event_source_set_exit_on_failure(rounds->timer, true);
+	if (r >= 0)
+		r = rounds_agents_new(rounds, event);
 	if (r < 0) {
 		rounds_free(rounds);
 		return r;
@@ -477,6 +486,7 @@ void rounds_free(struct rounds *rounds)
 		rounds_cancel(rounds->fleet->targets[i].flight);
 		probe_line_clear(&rounds->lines[i]);
 	}
+	rounds_agents_free(rounds);
 	free(rounds->lines);
 	sd_event_source_unref(rounds->timer);
 	prober_free(rounds->prober);

@@ -27,6 +27,10 @@ void rounds_free(struct rounds *rounds); /* accepts NULL */
  * error everything goes on as before. */
 int rounds_install(struct rounds *rounds, struct config *config);
 
+/* What is in force: its pools and hosts are numbered as the segment's.  NULL
+ * before the first install. */
+const struct config *rounds_config(const struct rounds *rounds);
+
 /* Called at least every LAG_WAKE_US: beats the segment's heart and watches
  * for lag. */
 void rounds_beat(struct rounds *rounds);

@@ -4,6 +4,7 @@
  *
  *	rounds.c          who is due, what came back, what that makes of hosts
  *	rounds_report.c   what live traffic makes of them
+ *	rounds_agent.c    what their agents want of them
  *	rounds_order.c    what people order
  *	rounds_demand.c   probes that people ask for
  *	rounds_install.c  a configuration comes into force
@@ -40,6 +41,16 @@ struct flight {
 	uint32_t lateness_us;
 };
 
+/* An agent is being asked. */
+struct call {
+	struct rounds *rounds;
+	struct agent *agent;
+	struct probe *probe;
+	struct config *config;           /* a reference */
+	const struct settings *settings; /* of `config`: the question */
+	uint64_t due_us;
+};
+
 struct rounds {
 	struct segment_writer *writer;
 	struct curl_loop *loop;
@@ -50,7 +61,9 @@ struct rounds {
 	struct probe_line *lines; /* by target: its kept connection */
 	struct schedule schedule;
 	struct lag lag;
-	uint32_t in_flight;
+	struct schedule questions; /* of agents */
+	sd_event_source *questions_timer;
+	uint32_t in_flight;     /* and calls under way */
 	struct demand *demands; /* see rounds_demand.c */
 	struct {
 		uint64_t count; /* inconclusive since last said */
@@ -90,6 +103,27 @@ bool rounds_is_probed(const struct target *target);
 
 void rounds_start_due(struct rounds *rounds);
 void rounds_arm(struct rounds *rounds);
+
+/* --- rounds_agent.c ----------------------------------------------------- */
+
+int rounds_agents_new(struct rounds *rounds, sd_event *event);
+void rounds_agents_free(struct rounds *rounds);
+
+/* An answer to a check may say how the host wants to be used. */
+void rounds_heed_answer(struct rounds *rounds, struct host *host,
+                        const struct probe *probe);
+
+/* As many as there is room for in flight. */
+void rounds_ask_due(struct rounds *rounds);
+
+/* What the segment remembers of the agent of host number `host`. */
+struct agent_state rounds_recall_agent(const struct rounds *rounds,
+                                       uint32_t host);
+void rounds_forget_agent(struct health_detail *detail);
+
+/* After a new fleet came into force: who is being asked, and who is to be. */
+void rounds_hand_over_agents(struct rounds *rounds, struct fleet *old);
+void rounds_schedule_agents(struct rounds *rounds, bool first_time);
 
 /* --- rounds_order.c ----------------------------------------------------- */
 

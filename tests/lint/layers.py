@@ -22,19 +22,22 @@ CONTRACT, LEAF, READING, DOMAIN, LOOP, MECHANISM, WIRING, ENTRY = range(8)
 TOOL = "checkerctl"
 
 LAYERS = {
-    LEAF: """address arena clock grpc_health log message_ids name_index nearest parse
-        status_mask utf8 util
+    LEAF: """address agent_line arena clock grpc_health hash log message_ids
+        name_index nearest parse path_pattern status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
-    DOMAIN: """changes config config_amend config_builder
-        config_builder_private config_conflicts
-        config_errors config_finish config_keys config_value expectation fleet
+    DOMAIN: """backoff changes config config_amend config_builder
+        config_builder_private config_conflicts config_errors config_finish
+        config_keys config_value etag expectation fleet fleet_agents
         lag schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
-    MECHANISM: """config_file config_loader probe probe_grpc probe_http
-        probe_judge probe_line probe_private probe_request probe_talk
-        probe_tls report_receiver segment_writer config_state""",
-    WIRING: """control daemon once publication rounds rounds_demand
+    MECHANISM: """config_file config_loader config_state http_private
+        http_request http_server http_socket notify notify_exec
+        notify_private notify_webhook probe probe_agent probe_grpc
+        probe_http probe_judge probe_line probe_private probe_request
+        probe_talk probe_tls report_receiver segment_writer""",
+    WIRING: """api api_change api_document api_events api_fleet api_private
+        control daemon once publication rounds rounds_agent rounds_demand
         rounds_install rounds_order rounds_private rounds_report""",
     ENTRY: "main",
     TOOL: """cell checkerctl command command_control command_segment
@@ -52,9 +55,9 @@ FOREIGN = {
     r"ini\.h": {"config_file"},
     r"pcre2\.h": {"expectation"},
     r"jansson\.h": {"api", "changes", "config_amend", "config_loader",
-                    "config_state", "view_json", "control_client",
+                    "config_state", "notify", "view_json", "control_client",
                     "command_control", "view_answer"},
-    r"microhttpd\.h": {"http_server"},
+    r"microhttpd\.h": {"http"},
     r"systemd/sd-journal\.h": {"log"},
     r"systemd/sd-daemon\.h": {"daemon", "main"},
     r"systemd/sd-event\.h": LOOP,
