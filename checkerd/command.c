@@ -56,8 +56,11 @@ static const struct command commands[] = {
 	  command_probe },
 	{ "add", "POOL[/HOST] ADDRESS [KEY=VALUE ...]", "add a host to a pool",
 	  "ADDRESS is IP:PORT, NAME:PORT or unix:PATH; without HOST it is the\n"
-	  "host's id too.  KEY is weight, or a key of a [host] section in\n"
-	  "checkerd.ini(5); one that may repeat there may repeat here.",
+	  "host's id too.  KEY is weight, max_conns, max_fails, fail_timeout "
+	  "or\n"
+	  "admin, or a key of a [host] section in checkerd.ini(5); one that "
+	  "may\n"
+	  "repeat there may repeat here.",
 	  2, INT_MAX, 0, command_add },
 	{ "remove", "POOL/HOST", "remove a host from its pool",
 	  "Requests in flight finish.", 1, 1, 0, command_remove },

@@ -331,6 +331,7 @@ int command_reload(const struct request *request)
 	static const struct plan plan = {
 		.method = "POST",
 		.route = "/v1/reload",
+		.view = view_answer_reload,
 		.done = "reloaded",
 	};
 

@@ -112,18 +112,33 @@ static void print_phase(FILE *out, const char *before, const json_t *document,
 
 int view_answer_probe(FILE *out, const char *name, const json_t *document)
 {
+	const json_t *last =
+		json_array_get(json_object_get(document, "history"), 0);
+
 	if (!json_is_object(document))
 		return -EPROTO;
 	print_name(out, name);
-	print_field(out, "  ", document, "outcome");
-	if (json_integer_value(json_object_get(document, "http_status")) > 0)
-		print_field(out, " ", document, "http_status");
+	print_field(out, "  ", document, "state");
+	print_field(out, "  ", last, "outcome");
+	if (json_integer_value(json_object_get(last, "http_status")) > 0)
+		print_field(out, " ", last, "http_status");
 	if (text_of(document, "detail") != NULL)
 		print_field(out, "  ", document, "detail");
-	print_phase(out, "\n  connected ", document, "connect_us");
-	print_phase(out, ", TLS ", document, "tls_us");
-	print_phase(out, ", first byte ", document, "first_byte_us");
-	print_phase(out, ", all ", document, "total_us");
+	print_phase(out, "\n  connected ", last, "connect_us");
+	print_phase(out, ", TLS ", last, "tls_us");
+	print_phase(out, ", first byte ", last, "first_byte_us");
+	print_phase(out, ", all ", last, "total_us");
+	fputc('\n', out);
+	return 0;
+}
+
+int view_answer_reload(FILE *out, const char *name, const json_t *document)
+{
+	(void) name;
+	if (!json_is_object(document))
+		return -EPROTO;
+	print_field(out, "reloaded: pools ", document, "pools");
+	print_field(out, ", hosts ", document, "hosts");
 	fputc('\n', out);
 	return 0;
 }

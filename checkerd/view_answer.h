@@ -12,7 +12,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* `name` is POOL or POOL/HOST as the person gave it. */
+/* `name` is POOL or POOL/HOST as the person gave it, if the command has one. */
 typedef int view_answer(FILE *out, const char *name, const json_t *document);
 
 /* A host as in "hosts" of the status, on one line. */
@@ -21,8 +21,11 @@ view_answer view_answer_host;
 /* A pool as in "pools" of the status, without its hosts, on one line. */
 view_answer view_answer_pool;
 
-/* What a probe saw, and its phases. */
+/* A host again: what its last probe came to, and that one's phases. */
 view_answer view_answer_probe;
+
+/* {"pools","hosts"}: how many there are now. */
+view_answer view_answer_reload;
 
 /* {"changes":[...]} with rows as in GET /v1/changes, one on a line. */
 view_answer view_answer_changes;

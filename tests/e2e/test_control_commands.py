@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import health_segment as hs
+from checkerd import Checkerd
 from control_stub import ControlStub
 
 BUILD = Path(os.environ["CHECKERD_BUILD"])
@@ -134,10 +135,15 @@ def test_proxies_are_not_asked(stub, path):
 
 # --- what is made of the answer ---------------------------------------------
 
-PROBE = {"outcome": "L7STS", "http_status": 503,
-         "detail": "status 503 is in fail_status", "dns_us": 0,
-         "connect_us": 90, "tls_us": 0, "first_byte_us": 700,
-         "total_us": 1250}
+PROBE = {**HOST, "detail": "status 503 is in fail_status", "outcome": "ADMIN",
+         "history": [
+             {"outcome": "L7STS", "http_status": 503, "dns_us": 0,
+              "connect_us": 90, "tls_us": 0, "first_byte_us": 700,
+              "total_us": 1250},
+             {"outcome": "L7OK", "http_status": 200, "total_us": 1}]}
+REFUSED = {**HOST, "state": "up", "detail": "Connection refused",
+           "history": [{"outcome": "L4CON", "http_status": None,
+                        "connect_us": 0, "total_us": 66}]}
 CHANGES = {"changes": [
     {"pool": "web", "host": "a", "key": "weight", "ini": "10",
      "runtime": "20", "since": "2026-11-21T11:00:00.000Z", "by": 1000,
@@ -172,15 +178,16 @@ SHOWN = [
     ("pool set web priority=1", 200, POOL,
      "web  upstream www  priority 1  balance hash\n"),
     ("pool remove web", 204, None, "web: removed\n"),
-    ("reload", 200, {}, "reloaded\n"),
+    ("reload", 200, {"pools": 2, "hosts": 5},
+     "reloaded: pools 2, hosts 5\n"),
+    ("reload", 204, None, "reloaded\n"),
     ("revert web/a", 204, None, "web/a: as in the configuration again\n"),
     ("probe web/a", 200, PROBE,
-     "web/a  L7STS 503  status 503 is in fail_status\n"
+     "web/a  down  L7STS 503  status 503 is in fail_status\n"
      "  connected 90us, TLS -, first byte 700us, all 1.25ms\n"),
-    ("probe web/a", 200, {"outcome": "L4CON", "http_status": None,
-                          "detail": "connection refused"},
-     "web/a  L4CON  connection refused\n"
-     "  connected -, TLS -, first byte -, all -\n"),
+    ("probe web/a", 200, REFUSED,
+     "web/a  up  L4CON  Connection refused\n"
+     "  connected -, TLS -, first byte -, all 66us\n"),
     ("diff", 200, CHANGES,
      "web/a  weight  10 -> 20  since 2026-11-21T11:00:00.000Z by uid 1000\n"
      "web/a  admin  auto -> down  since 2026-11-21T11:00:00.000Z by uid 0: "
@@ -502,8 +509,9 @@ WRONG = [None, 5, "x", True, [], {}, [[]], {"changes": 5},
                                     "since": 1, "by": "me"}]},
          {**HOST, "state": 5, "admin": [], "weight": "x", "address": None},
          {**HOST, "reason": 5, "until": {}},
-         {**PROBE, "outcome": None, "detail": 5, "total_us": "x",
-          "connect_us": -1, "http_status": "x"},
+         {**PROBE, "detail": 5, "history": 5}, {**PROBE, "history": []},
+         {**PROBE, "history": [{"outcome": None, "total_us": "x",
+                                "connect_us": -1, "http_status": "x"}]},
          {"error": 5}, {"error": {"message": 5, "key": [], "errors": 5}},
          {"error": {"message": "", "key": "", "errors": [5, None, "x"]}}]
 
@@ -525,7 +533,7 @@ def test_wrong_types_never_crash_it(stub, path, words, status, expected,
 
 def test_what_is_no_document_for_people_is_2(stub, path):
     for words, document in (("down web/a", []), ("diff", {"changes": 5}),
-                            ("probe web/a", "x"), ("pool add web", 5)):
+                            ("probe web/a", "x"), ("reload", []), ("pool add web", 5)):
         stub.answer(200, document)
         result = run(path, *words.split())
         assert (result.returncode, result.stdout) == (2, b"")
@@ -618,6 +626,44 @@ def test_half_a_name_shows_all_that_begin_so():
                             text=True)
     assert re.findall("usage: checkerctl ([a-z]+ [a-z]+)", result.stdout) == [
         "pool add", "pool set", "pool remove"]
+
+
+# --- the daemon itself -------------------------------------------------------
+
+def test_a_story_with_checkerd(folder):
+    ini = "[pool web]\ncheck = tcp\nserver = 127.0.0.1:1 id=a weight=3\n"
+    with Checkerd(folder, ini) as checkerd:
+        def ctl(words):
+            result = run(checkerd.control, *shlex.split(words))
+            return result.returncode, (result.stdout +
+                                       result.stderr).decode()
+
+        status, text = ctl("down web/a --for 1h --reason 'new disks'")
+        assert status == 0
+        assert re.fullmatch(r"web/a  127.0.0.1:1  down  weight 3  ordered: "
+                            r"new disks, until \S+Z\n", text)
+        assert re.fullmatch(r"web/a  admin  auto -> down  since \S+Z by uid 0:"
+                            r" new disks, until \S+Z\n", ctl("diff")[1])
+        assert ctl("weight web/a many")[0] == 1
+        status, text = ctl("probe web/a")
+        assert status == 0
+        assert re.fullmatch(r"web/a  down  L4CON  .*\n  connected -, TLS -, "
+                            r"first byte -, all \S+\n", text)
+        assert ctl("add web unix:/run/app.sock weight=5 interval=5s") == (
+            0, "web  unix:/run/app.sock  unknown  weight 5\n")
+        assert ctl("remove web/unix:/run/app.sock")[0] == 0
+        assert ctl("pool add api priority=2 balance=hash") == (
+            0, "api  upstream api  priority 2  balance hash\n")
+        assert ctl("pool remove api")[0] == 0
+        assert ctl("revert web/a")[0] == 0
+        assert ctl("diff") == (
+            0, "no differences: all is as in the configuration\n")
+        assert ctl("reload") == (0, "reloaded: pools 1, hosts 1\n")
+        checkerd.write(ini + "intervall = 3\n")
+        status, text = ctl("reload")
+        assert status == 1
+        assert re.search(r"^\S+checkerd.ini:\d+: \[pool web\] unknown key "
+                         r'"intervall"', text, re.MULTILINE)
 
 
 # --- completion in bash ------------------------------------------------------
