@@ -6,6 +6,7 @@
  *	api_fleet.c      pools and hosts, as they are
  *	api_events.c     events, in one document or as they happen
  *	api_change.c     what changes something
+ *	api_readers.c    the nginx workers that read the segment
  *	api_document.c   long documents, written between probes
  */
 #ifndef CHECKERD_API_PRIVATE_H
@@ -30,6 +31,7 @@ struct api {
 	struct control *control;
 	struct rounds *rounds;
 	struct segment_writer *writer;
+	struct readers *readers;
 	struct config *config; /* of the start: where the segment is */
 	/* documents to be written, one at a time */
 	sd_event_source *turn;
@@ -49,6 +51,7 @@ api_handler_fn api_get_pools, api_get_pool, api_get_host, api_get_events;
 api_handler_fn api_put_pool, api_patch_pool, api_delete_pool;
 api_handler_fn api_put_host, api_patch_host, api_delete_host;
 api_handler_fn api_get_changes, api_delete_changes;
+api_handler_fn api_get_readers;
 api_handler_fn api_post_probe, api_post_reload;
 
 /* --- api_fleet.c -------------------------------------------------------- */
