@@ -100,7 +100,7 @@ struct http_request {
 
 /* --- http_server.c ------------------------------------------------------ */
 
-/* A connection was resumed. */
+/* Something changed that libmicrohttpd looks at only when it is run. */
 void http_listener_stir(struct http_listener *listener);
 
 /* How long the connection may take, from now on; or as long as it likes. */

@@ -22,6 +22,9 @@
 
 #define JSON_TYPE "application/json"
 
+/* More than this is not read to its end to be refused. */
+#define HTTP_BODY_HOPELESS (16 * HTTP_BODY_MAX)
+
 #define STREAM_BLOCK 4096 /* for clients that know no chunks */
 
 /* --- what was asked ----------------------------------------------------- */
@@ -370,11 +373,14 @@ static enum MHD_Result queue(struct http_request *request)
 	return queued;
 }
 
+/* A client that asks first, or has far too much to send, need not begin. */
 static bool announces_too_much(const struct http_request *request)
 {
 	const char *length = http_request_header(request, "Content-Length");
+	bool asks = http_request_header(request, "Expect") != NULL;
 
-	return length && strtoull(length, NULL, 10) > HTTP_BODY_MAX;
+	return length && strtoull(length, NULL, 10) >
+	                         (asks ? HTTP_BODY_MAX : HTTP_BODY_HOPELESS);
 }
 
 enum MHD_Result http_request_go_on(void *owner, struct MHD_Connection *mhd,
