@@ -32,7 +32,7 @@
 
 /* Answers that wait for their readers, of one listener: further ones of any
  * size are refused. */
-#define HTTP_REPLIES_MAX ((size_t) 64 * 1024 * 1024)
+#define HTTP_REPLIES_MAX ((size_t) 128 * 1024 * 1024)
 #define HTTP_REPLY_SMALL ((size_t) 16 * 1024)
 
 #define HTTP_REPLY_HEADERS 4

@@ -597,6 +597,26 @@ def test_a_long_document_delays_nobody(folder):
             assert all(answer.status == 200 for answer in answers)
 
 
+def test_unread_answers_do_not_pile_up(folder):
+    with Checkerd(folder, many(10000)) as checkerd:
+        checkerd.wait_state("web/h9999", "down", 30)
+        crowd = [send(checkerd.status_socket,
+                      b"GET /v1/pools HTTP/1.1\r\nHost: x\r\n\r\n")
+                 for _ in range(60)]
+        wait_for(lambda: ask(checkerd.status_socket, "GET",
+                             "/v1/pools").status == 503,
+                 "no more to be taken", PATIENCE)
+        # neither what is small is refused, nor the other side
+        assert ask(checkerd.status_socket, "GET",
+                   "/v1/pools/web/hosts/h1").status == 200
+        assert ask(checkerd.control, "GET", "/v1/pools").status == 200
+        for sock in crowd:
+            sock.close()
+        wait_for(lambda: ask(checkerd.status_socket, "GET",
+                             "/v1/pools").status == 200,
+                 "room for more", PATIENCE)
+
+
 def test_random_bytes_harm_nobody(quiet):
     chance = random.Random(4)
     pieces = [b"GET ", b"POST ", b"/v1/pools", b"/v1/pools/web/hosts/%",
