@@ -102,7 +102,7 @@ struct document {
 	uint32_t written;
 	bool joins;    /* the first one: what that says is its answer too */
 	bool complete; /* who joined is being answered */
-	bool all; /* events: from the oldest */
+	bool all;      /* events: from the oldest */
 	uint64_t since;
 };
 

@@ -182,8 +182,8 @@ void http_reply(struct http_request *request, unsigned status,
 	answer(request, status, content_type, etag,
 	       body ? MHD_create_response_from_buffer(size, body,
 	                                              MHD_RESPMEM_MUST_FREE)
-	            : MHD_create_response_from_buffer(
-			      0, (void *) "", MHD_RESPMEM_PERSISTENT));
+	            : MHD_create_response_from_buffer(0, (void *) "",
+	                                              MHD_RESPMEM_PERSISTENT));
 	if (!request->response)
 		free(body);
 }
@@ -293,8 +293,8 @@ static bool refuse(struct http_request *request)
 	} else if (changes && request->body_size > 0 &&
 	           !is_json(http_request_header(request, "Content-Type"))) {
 		http_reply_error(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
-		                 "content_type",
-		                 "the body must be " JSON_TYPE, NULL);
+		                 "content_type", "the body must be " JSON_TYPE,
+		                 NULL);
 	} else {
 		return false;
 	}
@@ -318,9 +318,9 @@ void *http_request_begin(void *owner, const char *uri,
 	}
 	request->listener = listener;
 	request->mhd = mhd;
-	request->connection = MHD_get_connection_info(
-					mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-	                              ->socket_context;
+	request->connection =
+		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+			->socket_context;
 	request->next = listener->requests;
 	if (request->next)
 		request->next->previous = request;

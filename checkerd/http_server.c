@@ -40,8 +40,8 @@ void http_connection_relax(struct http_connection *connection)
 	listener = connection->listener;
 	*(connection->earlier ? &connection->earlier->later
 	                      : &listener->earliest) = connection->later;
-	*(connection->later ? &connection->later->earlier
-	                    : &listener->latest) = connection->earlier;
+	*(connection->later ? &connection->later->earlier : &listener->latest) =
+		connection->earlier;
 	connection->earlier = connection->later = NULL;
 	connection->deadline_us = 0;
 }
@@ -80,7 +80,8 @@ static int on_deadline(sd_event_source *source, uint64_t due_us, void *userdata)
 
 	(void) source;
 	(void) due_us;
-	while (listener->earliest && listener->earliest->deadline_us <= now_us) {
+	while (listener->earliest &&
+	       listener->earliest->deadline_us <= now_us) {
 		shutdown(listener->earliest->fd, SHUT_RDWR);
 		http_connection_relax(listener->earliest);
 	}

@@ -70,8 +70,9 @@ static void echo(struct http_request *request)
 	assert_true(http_request_peer(request, &uid, &pid));
 	assert_int_equal(uid, geteuid());
 	assert_int_equal(pid, getpid());
-	if (asprintf(&text, "%s %s q=%s x=%s %.*s", http_request_method(request),
-	             http_request_path(request), query ? query : "-",
+	if (asprintf(&text, "%s %s q=%s x=%s %.*s",
+	             http_request_method(request), http_request_path(request),
+	             query ? query : "-",
 	             http_request_header(request, "x-x")
 	                     ? http_request_header(request, "x-x")
 	                     : "-",
@@ -91,7 +92,7 @@ static void handle(void *owner, struct http_request *request)
 	else if (strcmp(path, "/stream") == 0)
 		http_stream(request, "text/plain", pull, release, fixture);
 	else if (strcmp(path, "/error") == 0)
-		http_reply_error(request, 422, "bad\"", "b\xff" "d", "key");
+		http_reply_error(request, 422, "bad\"", "b\377d", "key");
 	else
 		echo(request);
 }
@@ -131,9 +132,8 @@ static int client(const struct fixture *fixture, const char *data)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	strcpy(address.sun_path, fixture->path);
-	assert_int_equal(connect(fd, (struct sockaddr *) &address,
-	                         sizeof(address)),
-	                 0);
+	assert_int_equal(
+		connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
 	assert_int_equal(send(fd, data, strlen(data), MSG_NOSIGNAL),
 	                 strlen(data));
 	return fd;
@@ -184,10 +184,9 @@ static void a_request_is_told_as_it_is(void **state)
 {
 	struct fixture *fixture = *state;
 	char text[4096];
-	int fd = client(fixture,
-	                "POST /a%2Fb?q=1%202 HTTP/1.1\r\nHost: h\r\n"
-	                "X-X: y\r\nContent-Type: application/json\r\n"
-	                "Content-Length: 4\r\n\r\n");
+	int fd = client(fixture, "POST /a%2Fb?q=1%202 HTTP/1.1\r\nHost: h\r\n"
+	                         "X-X: y\r\nContent-Type: application/json\r\n"
+	                         "Content-Length: 4\r\n\r\n");
 
 	sd_event_run(fixture->event, 10000);
 	assert_int_equal(fixture->handled, 0);
