@@ -25,6 +25,18 @@ static const struct route {
 	{ "GET", "/v1/pools/*", HTTP_READ_ONLY, api_get_pool },
 	{ "GET", "/v1/pools/*/hosts/*", HTTP_READ_ONLY, api_get_host },
 	{ "GET", "/v1/events", HTTP_READ_ONLY, api_get_events },
+	{ "GET", "/v1/changes", HTTP_READ_ONLY, api_get_changes },
+	{ "GET", "/v1/readers", HTTP_READ_ONLY, api_get_readers },
+	{ "PUT", "/v1/pools/*", HTTP_CONTROL, api_put_pool },
+	{ "PATCH", "/v1/pools/*", HTTP_CONTROL, api_patch_pool },
+	{ "DELETE", "/v1/pools/*", HTTP_CONTROL, api_delete_pool },
+	{ "PUT", "/v1/pools/*/hosts/*", HTTP_CONTROL, api_put_host },
+	{ "PATCH", "/v1/pools/*/hosts/*", HTTP_CONTROL, api_patch_host },
+	{ "DELETE", "/v1/pools/*/hosts/*", HTTP_CONTROL, api_delete_host },
+	{ "POST", "/v1/pools/*/hosts/*/probe", HTTP_CONTROL, api_post_probe },
+	{ "DELETE", "/v1/changes/*", HTTP_CONTROL, api_delete_changes },
+	{ "DELETE", "/v1/changes/*/hosts/*", HTTP_CONTROL, api_delete_changes },
+	{ "POST", "/v1/reload", HTTP_CONTROL, api_post_reload },
 };
 
 /* What the api knows to refuse. */
@@ -159,16 +171,18 @@ static void listen_everywhere(struct api *api)
 		                           HTTP_READ_ONLY));
 }
 
-int api_new(struct api **ret, sd_event *event, struct rounds *rounds,
-            struct segment_writer *writer, struct config *config)
+int api_new(struct api **ret, sd_event *event, const struct api_world *world,
+            struct config *config)
 {
 	struct api *api = calloc(1, sizeof(*api));
 	int r;
 
 	if (!api)
 		return -ENOMEM;
-	api->rounds = rounds;
-	api->writer = writer;
+	api->control = world->control;
+	api->rounds = world->rounds;
+	api->writer = world->writer;
+	api->readers = world->readers;
 	api->config = config_ref(config);
 	r = http_server_new(&api->server, event, on_request, api);
 	if (r >= 0)

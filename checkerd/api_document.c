@@ -96,7 +96,7 @@ static void reply(struct document *document, const char *etag, char *text,
                   size_t size)
 {
 	if (text)
-		http_reply(document->request, 200, JSON_TYPE,
+		http_reply(document->request, document->status, JSON_TYPE,
 		           *etag ? etag : NULL, text, size);
 	else
 		refuse(document, -ENOMEM);

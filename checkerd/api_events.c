@@ -174,7 +174,7 @@ void api_get_events(struct api *api, struct http_request *request,
 {
 	static const struct document_kind events = { begin_events,
 		                                     step_events };
-	struct document form = { .kind = &events };
+	struct document form = { .kind = &events, .status = 200 };
 	const char *accept = http_request_header(request, "Accept");
 	bool streams = accept && strstr(accept, STREAM_TYPE);
 	const char *last =

@@ -66,6 +66,7 @@ static void add_host(const struct api *api, struct etag *etag,
 	uint64_t word = health_shm_word(segment_writer_shm(api->writer), index);
 	struct etag_order order = {
 		.admin = health_word_admin(word),
+		.weight = detail->weight,
 		.until_us = detail->until_us,
 		.reason = { detail->reason,
 		            strnlen(detail->reason, sizeof(detail->reason)) },
@@ -92,17 +93,6 @@ const char *api_etag(const struct api *api, const struct api_place *place,
 			add_host(api, &etag, &pool->hosts[i], first + i);
 	}
 	return etag_text(&etag, buffer);
-}
-
-/* The client has this version already. */
-static bool is_known(struct http_request *request, const char *etag)
-{
-	const char *known = http_request_header(request, "If-None-Match");
-
-	if (!known || !etag_matches(known, etag, true))
-		return false;
-	http_reply(request, 304, NULL, etag, NULL, 0);
-	return true;
 }
 
 /* --- settings ----------------------------------------------------------- */
@@ -201,7 +191,7 @@ void api_get_pools(struct api *api, struct http_request *request,
 {
 	static const struct document_kind status = { begin_status,
 		                                     step_status };
-	const struct document form = { .kind = &status };
+	const struct document form = { .kind = &status, .status = 200 };
 
 	(void) arguments;
 	api_document_send(api, request, &form);
@@ -253,20 +243,13 @@ static int step_pool(struct document *document)
 	return r < 0 ? r : 1;
 }
 
-void api_get_pool(struct api *api, struct http_request *request,
-                  const struct path_arguments *arguments)
+static void send_pool(struct api *api, struct http_request *request,
+                      const struct api_place *place, unsigned status)
 {
 	static const struct document_kind pool = { begin_pool, step_pool };
-	struct document form = { .kind = &pool };
-	struct api_place place;
+	struct document form = { .kind = &pool, .status = status };
 
-	if (api_find(api, arguments->text[0], NULL, &place) < 0) {
-		api_reply_absent(api, request, arguments->text[0], NULL);
-		return;
-	}
-	if (is_known(request, api_etag(api, &place, form.etag)))
-		return;
-	snprintf(form.pool, sizeof(form.pool), "%s", place.pool->name);
+	snprintf(form.pool, sizeof(form.pool), "%s", place->pool->name);
 	api_document_send(api, request, &form);
 }
 
@@ -296,24 +279,44 @@ void api_reply_json(struct http_request *request, unsigned status,
 	                 "checkerd is short of memory", NULL);
 }
 
-void api_get_host(struct api *api, struct http_request *request,
-                  const struct path_arguments *arguments)
+static void send_host(struct api *api, struct http_request *request,
+                      const struct api_place *place, unsigned status)
 {
-	const char *pool = arguments->text[0], *host = arguments->text[1];
 	struct host_snapshot snapshot;
-	struct api_place place;
 	char etag[ETAG_SIZE];
 	json_t *object;
 
-	if (api_find(api, pool, host, &place) < 0) {
-		api_reply_absent(api, request, pool, host);
-		return;
-	}
-	if (is_known(request, api_etag(api, &place, etag)))
-		return;
 	host_snapshot(&snapshot, segment_writer_shm(api->writer),
-	              place.host_index);
+	              place->host_index);
 	object = view_json_host(&snapshot);
-	json_object_set_new(object, "settings", settings_of(&place));
-	api_reply_json(request, 200, etag, object);
+	json_object_set_new(object, "settings", settings_of(place));
+	api_reply_json(request, status, api_etag(api, place, etag), object);
+}
+
+/* --- both --------------------------------------------------------------- */
+
+void api_reply_place(struct api *api, struct http_request *request,
+                     const char *pool, const char *host, unsigned status)
+{
+	struct api_place place;
+
+	if (api_find(api, pool, host, &place) < 0)
+		api_reply_absent(api, request, pool, host);
+	else if (host)
+		send_host(api, request, &place, status);
+	else
+		send_pool(api, request, &place, status);
+}
+
+void api_get_pool(struct api *api, struct http_request *request,
+                  const struct path_arguments *arguments)
+{
+	api_reply_place(api, request, arguments->text[0], NULL, 200);
+}
+
+void api_get_host(struct api *api, struct http_request *request,
+                  const struct path_arguments *arguments)
+{
+	api_reply_place(api, request, arguments->text[0], arguments->text[1],
+	                200);
 }

@@ -5,6 +5,8 @@
  *	api.c            where it listens, and the table of routes
  *	api_fleet.c      pools and hosts, as they are
  *	api_events.c     events, in one document or as they happen
+ *	api_change.c     what changes something
+ *	api_readers.c    the nginx workers that read the segment
  *	api_document.c   long documents, written between probes
  */
 #ifndef CHECKERD_API_PRIVATE_H
@@ -26,8 +28,10 @@ struct document;
 
 struct api {
 	struct http_server *server;
+	struct control *control;
 	struct rounds *rounds;
 	struct segment_writer *writer;
+	struct readers *readers;
 	struct config *config; /* of the start: where the segment is */
 	/* documents to be written, one at a time */
 	sd_event_source *turn;
@@ -44,6 +48,11 @@ typedef void api_handler_fn(struct api *api, struct http_request *request,
                             const struct path_arguments *arguments);
 
 api_handler_fn api_get_pools, api_get_pool, api_get_host, api_get_events;
+api_handler_fn api_put_pool, api_patch_pool, api_delete_pool;
+api_handler_fn api_put_host, api_patch_host, api_delete_host;
+api_handler_fn api_get_changes, api_delete_changes;
+api_handler_fn api_get_readers;
+api_handler_fn api_post_probe, api_post_reload;
 
 /* --- api_fleet.c -------------------------------------------------------- */
 
@@ -61,6 +70,10 @@ int api_find(const struct api *api, const char *pool, const char *host,
 /* "no pool P", "no host H in pool P". */
 void api_reply_absent(struct api *api, struct http_request *request,
                       const char *pool, const char *host);
+
+/* Answers with the pool, or with the host unless that is NULL. */
+void api_reply_place(struct api *api, struct http_request *request,
+                     const char *pool, const char *host, unsigned status);
 
 /* Into `buffer` of ETAG_SIZE bytes. */
 const char *api_etag(const struct api *api, const struct api_place *place,
@@ -84,6 +97,7 @@ struct document {
 	struct api *api;
 	struct http_request *request;
 	const struct document_kind *kind;
+	unsigned status; /* of the answer */
 	struct document *next;
 	char pool[CONFIG_POOL_NAME_MAX + 1];
 	char etag[ETAG_SIZE]; /* empty: none */

@@ -57,6 +57,13 @@ bool config_requests_equal(const struct settings *a, const struct settings *b)
 	return settings_equal(a, b, true);
 }
 
+bool config_agent_equal(const struct config_agent *a,
+                        const struct config_agent *b)
+{
+	return a->kind == b->kind && a->port == b->port &&
+	       address_equal(&a->address, &b->address);
+}
+
 /* Of the text that they would be written as: equal values have one spelling.
  */
 static int hash_text(const struct settings *settings, bool requests_only,
@@ -167,6 +174,10 @@ void config_print(const struct config *config, FILE *stream)
 	fprintf(stream, "[checkerd]\n");
 	for (size_t i = 0; i < config_key_count; i++)
 		if (is_in(&config_keys[i], IN_CHECKERD))
+			config_value_print(&config_keys[i], config, stream);
+	fprintf(stream, "\n[notify]\n");
+	for (size_t i = 0; i < config_key_count; i++)
+		if (is_in(&config_keys[i], IN_NOTIFY))
 			config_value_print(&config_keys[i], config, stream);
 	for (uint32_t i = 0; i < config->pool_count; i++)
 		print_pool(&config->pools[i], stream);

@@ -540,25 +540,93 @@ static int add_assignment(struct config_builder *builder, struct layer *layer,
 	return 0;
 }
 
-/* Files that a probe will want are missed now and not then. */
 static int find_file(struct config_builder *builder,
                      const struct config_place *place,
                      const struct config_key *key, const char *path)
 {
+	const struct config_world *world = builder->world;
 	const char *problem = "unknown";
 	char quoted[CONFIG_QUOTE_SIZE];
-	int error;
+	int error = world->find_file(world->owner, path, &problem);
 
-	if (key->type != TYPE_READABLE || strcmp(path, key->default_text) == 0)
-		return 0;
-	error = builder->world->find_file(builder->world->owner, path,
-	                                  &problem);
 	if (error == 0 || error == -ENOMEM)
 		return error;
 	config_errors_add(builder->errors, place, key->name,
 	                  "%s cannot be read (%s), allowed: a file that "
 	                  "checkerd may read",
 	                  config_quote(quoted, path), problem);
+	return 0;
+}
+
+/* An agent that is given by name is asked at the first of its addresses. */
+static int find_agent(struct config_builder *builder,
+                      const struct config_place *place,
+                      const struct config_key *key, struct config_agent *agent)
+{
+	struct address addresses[CONFIG_MAX_ADDRESSES];
+	const char *problem = "unknown";
+	char name[CONFIG_SERVER_MAX];
+	int count;
+
+	if (key->type != TYPE_AGENT || agent->kind != AGENT_TCP ||
+	    agent->address.length > 0)
+		return 0;
+	snprintf(name, sizeof(name), "%s", agent->text + strlen("tcp://"));
+	*strrchr(name, ':') = '\0';
+	if (*name == '\0')
+		return 0;
+	count = builder->world->resolve(builder->world->owner, name, addresses,
+	                                &problem);
+	if (count == -ENOMEM)
+		return count;
+	if (count <= 0) {
+		config_errors_add(builder->errors, place, key->name,
+		                  "\"%s\" does not resolve (%s), allowed: an "
+		                  "address or a name that resolves at load",
+		                  name, problem);
+		return 0;
+	}
+	qsort(addresses, (size_t) count, sizeof(*addresses), compare_addresses);
+	agent->address = addresses[0];
+	address_set_port(&agent->address, agent->port);
+	agent->port = 0;
+	return 0;
+}
+
+static int find_program(struct config_builder *builder,
+                        const struct config_place *place,
+                        const struct config_key *key, const char *command)
+{
+	const struct config_world *world = builder->world;
+	const char *problem = "unknown";
+	char quoted[CONFIG_QUOTE_SIZE];
+	CLEANUP(free_pointer)
+	char *path = strndup(command, strcspn(command, CONFIG_BLANKS));
+	int error;
+
+	if (!path)
+		return -ENOMEM;
+	error = world->find_program(world->owner, path, &problem);
+	if (error == 0 || error == -ENOMEM)
+		return error;
+	config_errors_add(builder->errors, place, key->name,
+	                  "%s cannot be run (%s), allowed: a program that "
+	                  "checkerd may run",
+	                  config_quote(quoted, path), problem);
+	return 0;
+}
+
+/* What will be wanted later is missed now and not then. */
+static int find_named(struct config_builder *builder,
+                      const struct config_place *place,
+                      const struct config_key *key, const char *text)
+{
+	if (strcmp(text, key->default_text) == 0)
+		return 0;
+	if (key->type == TYPE_READABLE)
+		return find_file(builder, place, key, text);
+	if (key->type == TYPE_COMMAND)
+		return find_program(builder, place, key, text);
 	return 0;
 }
 
@@ -592,9 +660,11 @@ int config_builder_set(struct config_builder *builder,
 	if (key->type == TYPE_SERVER)
 		return add_server(builder, &builder->pools[section->index],
 		                  place, copy);
-	if (!key->stored && !key->later)
+	if (!key->stored)
 		return 0;
-	error = find_file(builder, place, key, copy);
+	error = find_named(builder, place, key, copy);
+	if (error == 0)
+		error = find_agent(builder, place, key, value.agent);
 	if (error < 0)
 		return error;
 	return add_assignment(builder, layer_of(builder, section), place, key,

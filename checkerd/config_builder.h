@@ -38,6 +38,9 @@ struct config_world {
 	 * above. */
 	int (*find_file)(void *owner, const char *path,
 	                 const char **ret_problem);
+	/* The same for a program that can be run. */
+	int (*find_program)(void *owner, const char *path,
+	                    const char **ret_problem);
 	void *owner;
 };
 

@@ -148,12 +148,37 @@ static void find_reaction(struct config_errors *errors,
 	                            "allowed: fail, down");
 }
 
+static void find_agent(struct config_errors *errors, const struct layer *layer,
+                       const struct settings *settings)
+{
+	static const char *const of_tcp[] = { "agent_send", "agent_interval" };
+	const struct assignment *agent = find(layer, "agent");
+
+	if (agent && agent->value.agent->kind != settings->agent.kind)
+		config_errors_add(errors, &agent->place, "agent",
+		                  "an answer to check = %s has no header "
+		                  "fields, allowed: off, tcp://HOST:PORT",
+		                  config_check_name(settings->check));
+	for (size_t i = 0; i < ARRAY_SIZE(of_tcp); i++) {
+		const struct assignment *item = find(layer, of_tcp[i]);
+
+		if (item && !is_empty(item) &&
+		    settings->agent.kind != AGENT_TCP)
+			config_errors_add(errors, &item->place, of_tcp[i],
+			                  "is of no use to agent = %s, "
+			                  "allowed: with tcp://HOST:PORT, or "
+			                  "in [defaults]",
+			                  settings->agent.text);
+	}
+}
+
 void config_conflicts_find(struct config_errors *errors,
                            const struct layer *layer,
                            const struct settings *settings)
 {
 	find_useless(errors, layer, settings->check);
 	find_reaction(errors, layer, settings);
+	find_agent(errors, layer, settings);
 	for (size_t i = 0; i < ARRAY_SIZE(conflicts); i++) {
 		const struct conflict *conflict = &conflicts[i];
 		const struct assignment *item = find(layer, conflict->key);

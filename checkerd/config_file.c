@@ -421,7 +421,25 @@ static int find_file(void *owner, const char *path, const char **ret_problem)
 	return 0;
 }
 
+static int find_program(void *owner, const char *path, const char **ret_problem)
+{
+	struct stat identity;
+
+	(void) owner;
+	if (stat(path, &identity) < 0 ||
+	    faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0) {
+		*ret_problem = strerrordesc_np(errno);
+		return -errno;
+	}
+	if (!S_ISREG(identity.st_mode)) {
+		*ret_problem = "it is no regular file";
+		return -EINVAL;
+	}
+	return 0;
+}
+
 const struct config_world config_system = {
 	.resolve = resolve,
 	.find_file = find_file,
+	.find_program = find_program,
 };

@@ -1,11 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The table of configuration keys.
- *
- * Keys whose function comes later stand in it too, with the default that
- * they will have: a file that names one at its default loads today and
- * means the same then; one that asks for more is told so.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "config_keys.h"
 
 #include "nearest.h"
@@ -184,19 +177,41 @@ const struct config_key config_keys[] = {
 	{ "failed_timeout", IN_SETTINGS, TYPE_DURATION, "60s", 10, DAY_MS,
 	  SETTING(failed_timeout_ms), .checks = UNPROBED,
 	  .text = "how long a host without probes stays down" },
-	{ "slow_start", IN_SETTINGS, TYPE_DURATION, "0", .later = true,
+	{ "slow_start", IN_SETTINGS, TYPE_DURATION, "0", 0, DAY_MS,
+	  SETTING(slow_start_ms),
 	  .text = "ramp of the weight after recovery" },
+	{ "agent", IN_SETTINGS, TYPE_AGENT, "off", 0, 255, SETTING(agent),
+	  .text = "who else says how the host is to be used" },
+	{ "agent_send", IN_SETTINGS, TYPE_BYTES, "", 1, 255,
+	  SETTING(agent_send), .text = "bytes that a tcp agent is sent" },
+	{ "agent_interval", IN_SETTINGS, TYPE_DURATION, "", 10, DAY_MS,
+	  SETTING(agent_interval_ms),
+	  .text = "time between two questions to it" },
 	{ "cert_warn", IN_SETTINGS, TYPE_DURATION, "14d", 0,
 	  365 * DAY_MS, SETTING(cert_warn_ms), .checks = OVER_TLS,
 	  .text = "how early an expiring certificate is told of" },
 
 	/* [notify] */
-	{ "exec", IN_NOTIFY, TYPE_FILE, "", .later = true,
+	{ "exec", IN_NOTIFY, TYPE_COMMAND, "", 2, 1024, GLOBAL(notify.exec),
 	  .text = "program to run for each event" },
-	{ "exec_timeout", IN_NOTIFY, TYPE_DURATION, "10s", .later = true,
-	  .text = "how long it may take" },
-	{ "webhook", IN_NOTIFY, TYPE_TEXT, "", .later = true,
+	{ "exec_timeout", IN_NOTIFY, TYPE_DURATION, "10s", 100, 10 * MINUTE_MS,
+	  GLOBAL(notify.exec_timeout_ms), .text = "how long it may take" },
+	{ "exec_max", IN_NOTIFY, TYPE_NUMBER, "1", 1, CONFIG_EXEC_MAX,
+	  GLOBAL(notify.exec_max), .text = "how many may run at a time" },
+	{ "webhook", IN_NOTIFY, TYPE_URL, "", 1, 2048, GLOBAL(notify.webhook),
 	  .text = "URL to post each event to" },
+	{ "webhook_header", IN_NOTIFY, TYPE_HEADER, "", 1, 2048,
+	  GLOBAL(notify.webhook_headers),
+	  .text = "a further header of the posts" },
+	{ "webhook_ca", IN_NOTIFY, TYPE_READABLE, CONFIG_SYSTEM_CA, 2, 1024,
+	  GLOBAL(notify.webhook_ca),
+	  .text = "authorities that are trusted there" },
+	{ "webhook_timeout", IN_NOTIFY, TYPE_DURATION, "10s", 100,
+	  10 * MINUTE_MS, GLOBAL(notify.webhook_timeout_ms),
+	  .text = "bound of one post" },
+	{ "webhook_retry", IN_NOTIFY, TYPE_DURATION, "10m", 0, DAY_MS,
+	  GLOBAL(notify.webhook_retry_ms),
+	  .text = "how old an event is when it is given up" },
 };
 
 const size_t config_key_count = ARRAY_SIZE(config_keys);

@@ -35,6 +35,7 @@ enum config_type {
 	TYPE_CHOICE,   /* the index in `choices` */
 	TYPE_STATUSES, /* struct status_mask */
 	TYPE_BYTES,    /* struct config_bytes, written with escapes */
+	TYPE_AGENT,    /* struct config_agent */
 	TYPE_PATTERN,  /* this and the following: const struct expectation * */
 	TYPE_NEGATABLE_PATTERN,
 	TYPE_NEGATED_PATTERN,
@@ -45,6 +46,8 @@ enum config_type {
 	TYPE_FILE,
 	TYPE_READABLE, /* a file that must be there, or the default's word */
 	TYPE_LISTEN, /* IP:PORT */
+	TYPE_COMMAND,  /* a program that must be there, and its arguments */
+	TYPE_URL,      /* http or https */
 	TYPE_REQUEST_PATH,
 	TYPE_HEADER,  /* repeatable: a list of texts */
 	TYPE_SERVER,  /* repeatable, see server_line.h */
@@ -61,7 +64,6 @@ struct config_key {
 	uint64_t min, max;
 	const char *const *choices; /* NULL at the end */
 	bool at_start; /* decided once: a reload does not change it */
-	bool later; /* not supported yet: accepts nothing but its default */
 	uint16_t checks; /* one bit per check_kind it is for; 0: all of them */
 	bool request;    /* decides what goes over the wire, or how patiently */
 	bool stored;     /* below; else it is for who reads the sections */

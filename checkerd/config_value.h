@@ -22,6 +22,7 @@ union config_value {
 	const char *text;
 	const struct status_mask *statuses;
 	const struct config_bytes *bytes;
+	struct config_agent *agent;
 	const struct expectation *expectation;
 };
 

@@ -6,12 +6,16 @@
 #include "daemon.h"
 
 #include "api.h"
+#include "clock.h"
 #include "config.h"
 #include "config_keys.h"
 #include "config_value.h"
 #include "control.h"
 #include "log.h"
 #include "message_ids.h"
+#include "notify.h"
+#include "readers.h"
+#include "publication.h"
 #include "report_receiver.h"
 #include "rounds.h"
 #include "segment_writer.h"
@@ -37,13 +41,15 @@
 
 struct daemon {
 	const char *path;
-	struct config *start; /* the configuration that it started with */
+	struct config *first; /* of the start: some keys hold from there on */
 	sd_event *event;
 	sd_event_source *beat;
 	struct segment_writer *writer;
 	struct rounds *rounds;
-	struct control *control;
 	struct api *api;
+	struct control *control;
+	struct notify *notify;
+	struct readers readers; /* of the segment */
 	struct report_receiver *reports; /* NULL: nobody can report */
 	uint64_t refused_told; /* reports, as last said */
 	uint64_t refused_told_us;
@@ -96,6 +102,7 @@ static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
 		tell_status(daemon, "");
 	sd_event_now(daemon->event, CLOCK_MONOTONIC, &now_us);
 	tell_refused(daemon, now_us);
+	notify_beat(daemon->notify, now_us);
 	return sd_event_source_set_time(source, now_us + BEAT_US);
 }
 
@@ -124,8 +131,8 @@ static int on_reload(sd_event_source *source,
 }
 
 /* What a reload cannot move. */
-static void compare_with_start(const struct daemon *daemon,
-                               const struct config *config)
+static void say_postponed(const struct daemon *daemon,
+                          const struct config *config)
 {
 	for (size_t i = 0; i < config_key_count; i++) {
 		const struct config_key *key = &config_keys[i];
@@ -133,7 +140,7 @@ static void compare_with_start(const struct daemon *daemon,
 		FILE *stream;
 
 		if (!key->at_start ||
-		    config_value_equal(key, config, daemon->start))
+		    config_value_equal(key, config, daemon->first))
 			continue;
 		stream = fmemopen(text, sizeof(text), "w");
 		if (stream) {
@@ -150,7 +157,8 @@ static void on_reloaded(void *owner, const struct config *config)
 	struct daemon *daemon = owner;
 
 	if (config) {
-		compare_with_start(daemon, config);
+		say_postponed(daemon, config);
+		notify_configure(daemon->notify, config);
 		log_fields(
 			LOG_NOTICE, MESSAGE_CONFIG_RELOADED, NULL, 0,
 			"%s reloaded: %" PRIu32 " hosts in %" PRIu32 " pools",
@@ -169,9 +177,14 @@ static bool on_report(void *owner, const struct health_report *report,
                       pid_t sender)
 {
 	struct daemon *daemon = owner;
+	const struct reader hello = { sender, report->reader_version,
+		                      report->seq, monotonic_us() };
 
-	(void) sender;
-	return rounds_report(daemon->rounds, report);
+	if (!rounds_report(daemon->rounds, report))
+		return false;
+	if (report->kind == HEALTH_REPORT_HELLO)
+		readers_hello(&daemon->readers, &hello);
+	return true;
 }
 
 /* Checks go on without it. */
@@ -185,6 +198,35 @@ static void listen_to_nginx(struct daemon *daemon, const struct config *config)
 		log_warning("report socket %s: %s; failures of live traffic "
 		            "will not be heard of",
 		            config->report, strerror(-r));
+}
+
+/* --- who is told of events ---------------------------------------------- */
+
+static void on_event(void *owner)
+{
+	struct daemon *daemon = owner;
+
+	notify_poke(daemon->notify);
+}
+
+static const struct health_shm *shm_now(void *owner)
+{
+	struct daemon *daemon = owner;
+
+	return segment_writer_shm(daemon->writer);
+}
+
+/* They begin with what the process before may have left untold. */
+static int open_notify(struct daemon *daemon)
+{
+	int r = notify_new(&daemon->notify, daemon->event, shm_now, daemon,
+	                   segment_writer_told(daemon->writer));
+
+	if (r < 0)
+		return r;
+	publish_completed(daemon->writer);
+	segment_writer_on_event(daemon->writer, on_event, daemon);
+	return 0;
 }
 
 /* --- life --------------------------------------------------------------- */
@@ -240,6 +282,18 @@ static int open_loop(struct daemon *daemon)
 	return r;
 }
 
+static int open_api(struct daemon *daemon)
+{
+	const struct api_world world = {
+		.control = daemon->control,
+		.rounds = daemon->rounds,
+		.writer = daemon->writer,
+		.readers = &daemon->readers,
+	};
+
+	return api_new(&daemon->api, daemon->event, &world, daemon->first);
+}
+
 static int start(struct daemon *daemon)
 {
 	static const char *const fates[] = {
@@ -249,28 +303,31 @@ static int start(struct daemon *daemon)
 				     "one before",
 	};
 	const struct config *config;
-	int r, fate;
+	int fate = 0, r;
 
 	r = control_load(daemon->control);
 	if (r < 0)
 		return r;
 	config = control_config(daemon->control);
-	daemon->start = config_ref((struct config *) config);
+	daemon->first = config_ref((struct config *) config);
 	r = open_segment(daemon, config);
 	if (r < 0)
 		return r;
-	r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
+	r = open_notify(daemon);
+	if (r >= 0)
+		r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
 	if (r >= 0)
 		r = control_start(daemon->control, daemon->rounds);
-	fate = r;
-	if (r >= 0)
-		r = api_new(&daemon->api, daemon->event, daemon->rounds,
-		            daemon->writer, daemon->start);
+	if (r >= 0) {
+		fate = r;
+		r = open_api(daemon);
+	}
 	if (r < 0) {
 		log_error("cannot start with segment %s: %s", config->segment,
 		          strerror(-r));
 		return r;
 	}
+	notify_configure(daemon->notify, config);
 	listen_to_nginx(daemon, config);
 	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
 	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
@@ -283,11 +340,12 @@ static int start(struct daemon *daemon)
 static void stop(struct daemon *daemon)
 {
 	control_free(daemon->control);
-	api_free(daemon->api);
 	report_receiver_free(daemon->reports);
 	rounds_free(daemon->rounds);
+	api_free(daemon->api);
+	notify_free(daemon->notify);
 	segment_writer_free(daemon->writer);
-	config_unref(daemon->start);
+	config_unref(daemon->first);
 	sd_event_source_unref(daemon->beat);
 	sd_event_unref(daemon->event);
 }

@@ -177,3 +177,15 @@ void publish_certificate(struct segment_writer *writer,
 	change.event = &event;
 	publish_event(writer, &change, why);
 }
+
+void publish_completed(const struct segment_writer *writer)
+{
+	const struct health_shm *shm = segment_writer_shm(writer);
+	uint64_t number = segment_writer_told(writer) + 1;
+	uint64_t head = shm->header ? health_shm_event_head(shm) : 0;
+	struct health_event event;
+
+	for (; number <= head; number++)
+		if (health_shm_event(shm, number, &event))
+			log_event(&event, "when the process before was killed");
+}

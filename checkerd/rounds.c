@@ -28,15 +28,22 @@ void rounds_tell_panic(struct rounds *rounds, uint32_t pool)
 	publish_panic(rounds->writer, rounds->fleet, pool);
 }
 
+void rounds_tell(struct rounds *rounds, struct host *host, uint64_t before,
+                 bool panic, const struct cause *cause)
+{
+	rounds_ramp_consider(rounds, host, before);
+	publish_host(rounds->writer, rounds->fleet, host, before, cause);
+	if (panic)
+		rounds_tell_panic(rounds, host->pool);
+}
+
 void rounds_judge(struct rounds *rounds, struct host *host,
                   struct verdict verdict, const struct cause *cause)
 {
 	uint64_t before = fleet_word(rounds->fleet, host);
 	bool panic = fleet_judge(rounds->fleet, host, verdict, cause->outcome);
 
-	publish_host(rounds->writer, rounds->fleet, host, before, cause);
-	if (panic)
-		rounds_tell_panic(rounds, host->pool);
+	rounds_tell(rounds, host, before, panic, cause);
 }
 
 /* --- one probe ---------------------------------------------------------- */
@@ -257,6 +264,7 @@ static void on_probe_done(void *owner, const struct probe *probe)
 		probe_judge(probe, host->config->settings, &result);
 		doubt(rounds, flight, &result);
 		apply(rounds, host, &result, flight->lateness_us);
+		rounds_heed_answer(rounds, host, probe);
 	}
 	flight_free(flight);
 	target->confirming = target->confirming && still_suspected(target);
@@ -379,6 +387,7 @@ void rounds_start_due(struct rounds *rounds)
 	       first->due_us <= now_us)
 		run(rounds, target_of(first), now_us);
 	rounds_arm(rounds);
+	rounds_ask_due(rounds);
 }
 
 static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata)
@@ -406,13 +415,9 @@ void rounds_beat(struct rounds *rounds)
 	uint64_t now_us = monotonic_us();
 
 	on_wake(rounds, now_us);
+	rounds_ramp_on(rounds, now_us);
 	segment_writer_beat(rounds->writer, now_us);
 	say_complaint(rounds, now_us);
-}
-
-const struct config *rounds_config(const struct rounds *rounds)
-{
-	return rounds->fleet ? rounds->fleet->config : NULL;
 }
 
 struct host *rounds_find(const struct rounds *rounds, const char *pool,
@@ -429,6 +434,11 @@ struct host *rounds_find(const struct rounds *rounds, const char *pool,
 		}
 	}
 	return NULL;
+}
+
+const struct config *rounds_config(const struct rounds *rounds)
+{
+	return rounds->fleet ? rounds->fleet->config : NULL;
 }
 
 struct rounds_summary rounds_summarize(const struct rounds *rounds)
@@ -463,6 +473,8 @@ int rounds_new(struct rounds **ret, sd_event *event,
 		                      UINT64_MAX, SLACK_US, on_timer, rounds);
 	if (r >= 0)
 		r = sd_event_source_set_exit_on_failure(rounds->timer, true);
+	if (r >= 0)
+		r = rounds_agents_new(rounds, event);
 	if (r < 0) {
 		rounds_free(rounds);
 		return r;
@@ -477,11 +489,13 @@ void rounds_free(struct rounds *rounds)
 	if (!rounds)
 		return;
 	rounds_demand_clear(rounds);
+	rounds_ramp_clear(rounds);
 	for (uint32_t i = 0; rounds->fleet && i < rounds->fleet->target_count;
 	     i++) {
 		rounds_cancel(rounds->fleet->targets[i].flight);
 		probe_line_clear(&rounds->lines[i]);
 	}
+	rounds_agents_free(rounds);
 	free(rounds->lines);
 	sd_event_source_unref(rounds->timer);
 	prober_free(rounds->prober);

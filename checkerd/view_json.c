@@ -127,6 +127,30 @@ static json_t *detail_text(const struct host_snapshot *host, unsigned outcome)
 	return json_string(health_outcome_sentence(outcome));
 }
 
+/* NULL for hosts without one. */
+static json_t *agent_document(const struct host_snapshot *host)
+{
+	const struct health_detail *detail = &host->detail;
+	unsigned order = health_word_agent(host->word);
+	json_t *object;
+
+	if (!(detail->flags & HEALTH_DETAIL_AGENT))
+		return json_null();
+	object = json_object();
+	put(&object, "weight_percent", count(detail->agent_percent));
+	put(&object, "order",
+	    order != HEALTH_AGENT_NONE ? json_string(health_agent_name(order))
+	                               : json_null());
+	put(&object, "said", string_or_null(detail->agent_said));
+	put(&object, "said_at", when(detail->agent_at_us));
+	put(&object, "missed", count(detail->agent_silent));
+	put(&object, "problem",
+	    detail->agent_silent > 0
+	            ? json_string(health_outcome_name(detail->agent_outcome))
+	            : json_null());
+	return object;
+}
+
 json_t *view_json_host(const struct host_snapshot *host)
 {
 	const struct health_detail *detail = &host->detail;
@@ -150,6 +174,7 @@ json_t *view_json_host(const struct host_snapshot *host)
 	put(&object, "weight", count_or_null(detail->weight, known));
 	put(&object, "effective_weight",
 	    weight(health_word_weight(host->word)));
+	put(&object, "agent", agent_document(host));
 	put(&object, "outcome", json_string(health_outcome_name(outcome)));
 	put(&object, "http_status",
 	    last != NULL

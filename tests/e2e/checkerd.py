@@ -16,6 +16,7 @@ import signal
 import subprocess
 
 from nginx import BUILD, Log, wait_for
+from rest import Rest
 
 CHECKERD = os.path.join(BUILD, "checkerd", "checkerd")
 CHECKERCTL = os.path.join(BUILD, "checkerd", "checkerctl")
@@ -40,6 +41,8 @@ class Checkerd:
         self.segment = os.path.join(self.folder, "health.shm")
         self.control = os.path.join(self.folder, "control.sock")
         self.status_socket = os.path.join(self.folder, "status.sock")
+        self.state_dir = os.path.join(self.folder, "state")
+        os.makedirs(self.state_dir, exist_ok=True)
         self.path = os.path.join(self.folder, "checkerd.ini")
         self.log = Log(os.path.join(self.folder, "checkerd.log"))
         self.process = None
@@ -55,6 +58,7 @@ class Checkerd:
                 f"control = {self.control}\n"
                 f"status = {self.status_socket}\n"
                 f"report = {self.folder}/report.sock\n"
+                f"state_dir = {self.state_dir}\n"
                 # as whom nginx's workers run when it is tested
                 f"report_users = www-data {NGINX_USER}\n")
 
@@ -119,6 +123,9 @@ class Checkerd:
                               stderr=subprocess.STDOUT, text=True)
         return done.returncode, done.stdout
 
+    def rest(self):
+        return Rest(self.control)
+
     def status(self):
         return json.loads(self.ctl("status", "--json")[1])
 
@@ -141,8 +148,10 @@ class Checkerd:
 
     def wait_probes(self, name, count, timeout=10.0):
         return wait_for(
-            lambda: (lambda host: host if host and host["probes"] >= count
-                     else None)(self.host(name)),
+            # null while the writer is in it
+            lambda: (lambda host: host if host and
+                     (host["probes"] or 0) >= count else None)(
+                         self.host(name)),
             f"{count} probes of {name}", timeout)
 
     def __enter__(self):

@@ -1,104 +1,70 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Clients of checkerd's REST sockets, for tests.
+"""HTTP over a unix socket, for tests.
 
-    answer = ask(checkerd.control, "GET", "/v1/pools")
-    answer.status, answer.headers["ETag"], answer.json()
+    with Rest(path) as rest:
+        status, body = rest.put("/v1/pools/web", {"priority": 1})
+
+The connection is kept, and opened anew if the server has gone.
 """
 
 import http.client
 import json
-import select
 import socket
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """What http.client does, over a unix socket."""
-
-    def __init__(self, path, timeout=20):
-        super().__init__("checkerd", timeout=timeout)
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
         self.path = path
 
     def connect(self):
-        self.sock = open_socket(self.path, self.timeout)
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
 
 
-class Answer:
-    def __init__(self, response):
-        self.status = response.status
-        self.headers = response.headers
-        self.body = response.read()
+class Rest:
+    def __init__(self, path, timeout=30):
+        self.connection = UnixConnection(path, timeout)
+        self.headers = None  # of the last answer
 
-    def json(self):
-        return json.loads(self.body)
-
-    def error(self):
-        return self.json()["error"]["code"]
-
-
-def open_socket(path, timeout=20):
-    sock = socket.socket(socket.AF_UNIX)
-    sock.connect(path)  # waits for room in the backlog
-    sock.settimeout(timeout)
-    return sock
-
-
-def ask(path, method, target, body=None, headers=None):
-    connection = UnixConnection(path)
-    try:
-        connection.request(method, target, body, headers or {})
-        return Answer(connection.getresponse())
-    finally:
-        connection.close()
-
-
-def send(path, data):
-    """A socket on which these bytes were sent."""
-    sock = open_socket(path)
-    sock.sendall(data)
-    return sock
-
-
-def read_to_end(sock):
-    data = b""
-    while True:
+    def request(self, method, path, body=None, headers=()):
+        """The status, and the body: parsed if it is JSON, None if empty."""
+        data = None
+        headers = dict(headers)
+        if body is not None:
+            data = body if isinstance(body, (bytes, str)) \
+                else json.dumps(body)
+            headers.setdefault("Content-Type", "application/json")
         try:
-            piece = sock.recv(65536)
-        except ConnectionResetError:
-            return data
-        if not piece:
-            return data
-        data += piece
+            self.connection.request(method, path, data, headers)
+            answer = self.connection.getresponse()
+            text = answer.read()
+        except BaseException:
+            self.connection.close()
+            raise
+        self.headers = answer.headers
+        if "json" in answer.headers.get("Content-Type", ""):
+            return answer.status, json.loads(text)
+        return answer.status, text or None
 
+    def get(self, path, **headers):
+        return self.request("GET", path, None, headers)
 
-def is_dropped(sock):
-    """Whether the other side has closed, without reading anything."""
-    poll = select.poll()
-    poll.register(sock, 0)
-    return bool(poll.poll(0))
+    def put(self, path, body, **headers):
+        return self.request("PUT", path, body, headers)
 
+    def patch(self, path, body, **headers):
+        return self.request("PATCH", path, body, headers)
 
-class Stream:
-    """A stream of server-sent events."""
+    def post(self, path, body=None, **headers):
+        return self.request("POST", path, body, headers)
 
-    def __init__(self, path, target="/v1/events", headers=None):
-        self.connection = UnixConnection(path)
-        self.connection.request("GET", target, headers={
-            "Accept": "text/event-stream", **(headers or {})})
-        self.response = self.connection.getresponse()
+    def delete(self, path, **headers):
+        return self.request("DELETE", path, None, headers)
 
-    def next(self):
-        """The next event, as a dict of its fields; comments are passed
-        over."""
-        while True:
-            fields = {}
-            while True:
-                line = self.response.readline().decode().rstrip("\n")
-                if not line:
-                    break
-                name, _, value = line.partition(": ")
-                fields[name] = value
-            if "data" in fields:
-                return fields
+    def __enter__(self):
+        return self
 
-    def close(self):
+    def __exit__(self, kind, error, trace):
         self.connection.close()

@@ -161,7 +161,7 @@ BAD = [
     ("PUT", "web/hosts/a", {"address": "127.0.0.1:9"}, 409, None),
     ("PUT", "web/hosts/n", {}, 422, "address"),
     ("PUT", "web/hosts/n", {"address": 7}, 422, "address"),
-    ("PUT", "web/hosts/n", {"address": "127.0.0.1"}, 422, "server"),
+    ("PUT", "web/hosts/n", {"address": "nowhere."}, 422, "server"),
     ("PUT", "web/hosts/n", {"address": "127.0.0.1:9", "interval": "1"
                             "ms"}, 422, "interval"),
     ("PUT", "web/hosts/n", {"address": "127.0.0.1:9", "path": "/a\r\nX: y"},
@@ -318,7 +318,8 @@ def test_any_sequence_of_changes_is_as_the_model_has_it(folder, seed):
                 assert document(rest) == model.document(), "after a reload"
         checkerd.stop()
         checkerd.start()
-        assert document(rest) == model.document(), "after a restart"
+        with checkerd.rest() as again:
+            assert document(again) == model.document(), "after a restart"
 
 
 def test_kill_9_loses_no_acknowledged_change(folder):
@@ -405,16 +406,16 @@ def test_no_directory_no_changes(folder):
 
 def test_a_full_disk_refuses_the_change(folder):
     checkerd = Checkerd(folder, TWO)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k,mode=0700", "none",
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none",
                     checkerd.state_dir], check=True)
     try:
         with checkerd, checkerd.rest() as rest:
             assert rest.patch("/v1/pools/web/hosts/a", {"weight": 2})[0] == 200
-            with open(os.path.join(checkerd.state_dir, "filler"), "wb") as file:
+            with open(os.path.join(checkerd.state_dir, "filler"), "wb",
+                      buffering=0) as file:
                 with contextlib.suppress(OSError):
                     while True:
                         file.write(b"x" * 512)
-                        file.flush()
             before = rest.get("/v1/pools/web")[1]
             for change in ({"weight": 4}, {"admin": "down"}):
                 status, body = rest.patch("/v1/pools/web/hosts/a", change)
@@ -505,3 +506,46 @@ def test_a_thousand_hosts_come_and_go_under_load(folder):
                 for thread in loads:
                     thread.join()
             assert not failed and len(served) > 1000
+
+
+# --- slow start -------------------------------------------------------------
+
+def test_a_host_that_comes_back_gets_its_weight_little_by_little(folder):
+    with Backends(1) as backends:
+        with Checkerd(folder, ini(
+                {"web": [f"{backends[0].address} id=a weight=10"]},
+                "interval = 50ms\nfall = 1\nrise = 1\nslow_start = 2s")) \
+                as checkerd:
+            checkerd.wait_state("web/a", "up")
+            # not at the start
+            assert checkerd.host("web/a")["effective_weight"] == 10
+            backends[0].stop()
+            checkerd.wait_state("web/a", "down")
+            backends[0].start()
+            checkerd.wait_state("web/a", "up")
+            weights = [checkerd.host("web/a")["effective_weight"]]
+            assert weights[0] < 5
+            checkerd.reload()  # it goes on
+            while weights[-1] < 10:
+                weights.append(checkerd.host("web/a")["effective_weight"])
+            assert weights == sorted(weights)
+            assert len(set(weights)) > 8
+            # the whole way up was no event
+            assert [event["event"] for event in checkerd.events()] == \
+                ["host_down", "host_up"]
+
+
+def test_who_is_needed_at_once_does_not_start_slowly(folder):
+    """New hosts, and hosts of a pool in a panic."""
+    with Backends(1) as backends:
+        with Checkerd(folder, ini(
+                {"web": servers(backends)},
+                "interval = 50ms\nfall = 1\nrise = 1\nslow_start = 1h\n"
+                "initial = checking\npanic = 50%")) as checkerd:
+            checkerd.wait_state("web/a", "up")
+            assert checkerd.host("web/a")["effective_weight"] == 1
+            backends[0].stop()
+            checkerd.wait_state("web/a", "down")
+            backends[0].start()
+            checkerd.wait_state("web/a", "up")
+            assert checkerd.host("web/a")["effective_weight"] == 1

@@ -15,9 +15,10 @@ import pytest
 
 from backends import Backends
 from checkerd import Checkerd
+from http_clients import (Answer, Stream, ask, is_dropped, open_socket,
+                          read_to_end, send)
 from nginx import free_port, wait_for
-from rest import (Answer, Stream, UnixConnection, ask, is_dropped,
-                  open_socket, read_to_end, send)
+from rest import UnixConnection
 
 CLOSED = "127.0.0.1:1"
 PATIENCE = 20  # seconds that a client has
@@ -190,8 +191,8 @@ def test_every_answer_is_guarded(quiet):
 
 def test_a_browser_cannot_be_sent_here(quiet):
     for origin, refused in (("http://evil.example", True), ("null", True),
-                            ("http://checkerd.evil.example", True),
-                            ("http://checkerd", False), (None, False)):
+                            ("http://localhost.evil.example", True),
+                            ("http://localhost", False), (None, False)):
         headers = {"Content-Type": "application/json"}
         if origin:
             headers["Origin"] = origin
@@ -259,15 +260,11 @@ def test_etags_are_of_settings(folder):
         checkerd.wait_state("web/a", "down")
         checkerd.wait_probes("web/a", 10)
         assert etags() == before
+        # what probes found out is in the answer, so there is always one
         for target, etag in zip(targets, before):
-            for known in etag, f'"x", W/{etag}', "*":
-                answer = ask(checkerd.control, "GET", target, None,
-                             {"If-None-Match": known})
-                assert answer.status == 304 and answer.body == b""
-                assert answer.headers["ETag"] == etag
             answer = ask(checkerd.control, "GET", target, None,
-                         {"If-None-Match": etag[:-2] + '"'})
-            assert answer.status == 200
+                         {"If-None-Match": etag})
+            assert answer.status == 200 and answer.body
         checkerd.reload(ini.replace("weight=3", "weight=4"))
         after = etags()
         assert [a != b for a, b in zip(before, after)] == [True, True, False,
@@ -365,7 +362,7 @@ def test_long_and_common_places_are_refused(folder):
 # --- connections ------------------------------------------------------------
 
 def test_a_connection_is_kept(quiet):
-    connection = UnixConnection(quiet.control)
+    connection = UnixConnection(quiet.control, PATIENCE)
     for target in ("/v1/pools", "/v1/pools/web/hosts/a", "/no", "/v1/events"):
         connection.request("GET", target)
         assert Answer(connection.getresponse()).status in (200, 404)
@@ -611,7 +608,7 @@ def test_a_long_document_delays_nobody(folder):
             answers = [ask(checkerd.control, "GET", target)
                        for target in 5 * ["/v1/pools", "/v1/pools/web"]]
             probes = backends[0].probes
-            connection = UnixConnection(checkerd.status_socket)
+            connection = UnixConnection(checkerd.status_socket, PATIENCE)
             connection.request("GET", "/v1/pools")
             response = connection.getresponse()
             assert len(json.loads(response.read())["pools"][0]["hosts"]) == \
