@@ -13,10 +13,9 @@
  */
 
 
-#include "ngx_http_upstream_health_shm_module.h"
+#include "ngx_http_upstream_health_shm_pool.h"
 
 
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_UNKNOWN  ((uint64_t) 3 << 62)
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_NAMES_LEN    1024
 
 
@@ -24,9 +23,6 @@ static ngx_int_t ngx_http_upstream_health_shm_link_pools(
     ngx_http_upstream_health_shm_segment_t *segment);
 static ngx_int_t ngx_http_upstream_health_shm_add_addresses(
     ngx_http_upstream_health_shm_segment_t *segment);
-static void ngx_http_upstream_health_shm_add_observe(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf,
-    const struct health_host *host);
 static ngx_int_t ngx_http_upstream_health_shm_add_members(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_pool_t *pool);
 static size_t ngx_http_upstream_health_shm_sockaddr_key(struct sockaddr *sa,
@@ -43,6 +39,7 @@ ngx_int_t
 ngx_http_upstream_health_shm_match(
     ngx_http_upstream_health_shm_segment_t *segment)
 {
+    ngx_int_t                                  rc;
     ngx_uint_t                                 i;
     ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
 
@@ -56,9 +53,11 @@ ngx_http_upstream_health_shm_match(
 
     for (i = 0; i < segment->upstreams.nelts; i++) {
 
-        if (ngx_http_upstream_health_shm_add_members(hscfp[i], segment->pool)
-            != NGX_OK)
-        {
+        rc = hscfp[i]->pooled
+             ? ngx_http_upstream_health_shm_take_over(hscfp[i])
+             : ngx_http_upstream_health_shm_add_members(hscfp[i],
+                                                        segment->pool);
+        if (rc != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -132,6 +131,11 @@ ngx_http_upstream_health_shm_link_pools(
             segment->links[p] = link;
 
             hscf->npools++;
+
+            if (hscf->pooled) {
+                continue;
+            }
+
             n = ngx_http_upstream_health_shm_get32(&shm->pools[p].host_count);
 
             hscf->naddresses += ngx_min(n, shm->host_count - hscf->naddresses);
@@ -188,13 +192,7 @@ ngx_http_upstream_health_shm_add_addresses(
             link->conf->pools[link->conf->npools++] = p;
         }
 
-        /* the file may have changed since it was checked: check again */
-
-        host = ngx_http_upstream_health_shm_get32(&shm->pools[p].first_host);
-        host = ngx_min(host, shm->host_count);
-
-        n = ngx_http_upstream_health_shm_get32(&shm->pools[p].host_count);
-        n = ngx_min(n, shm->host_count - host);
+        n = ngx_http_upstream_health_shm_pool_hosts(shm, p, &host);
 
         /* no host is of two pools */
 
@@ -244,7 +242,24 @@ ngx_http_upstream_health_shm_add_addresses(
 }
 
 
-static void
+/* The file may have changed since it was checked: check again. */
+
+uint32_t
+ngx_http_upstream_health_shm_pool_hosts(struct health_shm *shm, uint32_t p,
+    uint32_t *first)
+{
+    uint32_t  n;
+
+    *first = ngx_http_upstream_health_shm_get32(&shm->pools[p].first_host);
+    *first = ngx_min(*first, shm->host_count);
+
+    n = ngx_http_upstream_health_shm_get32(&shm->pools[p].host_count);
+
+    return ngx_min(n, shm->host_count - *first);
+}
+
+
+void
 ngx_http_upstream_health_shm_add_observe(
     ngx_http_upstream_health_shm_srv_conf_t *hscf,
     const struct health_host *host)
@@ -529,7 +544,6 @@ ngx_http_upstream_health_shm_name_unknown(
     u_char                                  *p, *last;
     u_char                                   names[
                                       NGX_HTTP_UPSTREAM_HEALTH_SHM_NAMES_LEN];
-    uint64_t                                 key, previous;
     uint32_t                                 hash;
     ngx_int_t                                rc;
     ngx_uint_t                               n, more, number;
@@ -591,14 +605,8 @@ ngx_http_upstream_health_shm_name_unknown(
 
     ngx_crc32_final(hash);
 
-    key = (uint64_t) ngx_crc32_long(hscf->upstream->host.data,
-                                    hscf->upstream->host.len) << 16
-          | (hscf->upstream->host.len & 0xffff)
-          | NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_UNKNOWN;
+    rc = ngx_http_upstream_health_shm_say_unknown(hscf, hash);
 
-    rc = ngx_http_upstream_health_shm_say(segment, key,
-                                          segment->inode << 32 ^ hash,
-                                          &previous);
     if (rc == NGX_AGAIN) {
         return;
     }
@@ -624,6 +632,27 @@ ngx_http_upstream_health_shm_name_unknown(
                   "servers of upstream \"%V\" as \"%V\", they count as up: "
                   "%*s", &segment->path, &hscf->upstream->host, &hscf->name,
                   (size_t) (p - names), names);
+}
+
+
+/* `what` the mapped file does not know of an upstream; as say() */
+
+ngx_int_t
+ngx_http_upstream_health_shm_say_unknown(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, uint32_t what)
+{
+    uint64_t    key, previous;
+    ngx_str_t  *host;
+
+    host = &hscf->upstream->host;
+
+    key = (uint64_t) ngx_crc32_long(host->data, host->len) << 16
+          | (host->len & 0xffff)
+          | NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_UNKNOWN;
+
+    return ngx_http_upstream_health_shm_say(hscf->segment, key,
+                                            hscf->segment->inode << 32 ^ what,
+                                            &previous);
 }
 
 

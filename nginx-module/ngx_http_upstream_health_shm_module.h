@@ -11,8 +11,15 @@
  *   shared      one per path, in an nginx shared zone that outlives reloads;
  *               what has been said already, so that it is said once
  *
+ *   snapshot    for an upstream without servers, what a worker made of its
+ *               pools; goes with the last request that uses it, see pool.h
+ *
  * module.c     directives, covering upstreams
+ * placeholder.c  upstreams without servers, and what nginx makes of them
  * peer.c       the wrapped peer handlers
+ * pool.c       those of an upstream without servers
+ * snapshot.c   its tiers and hosts
+ * balance.c    which of them is next
  * segment.c    mapping, replacing, heartbeat, the timer
  * match.c      which host is which peer
  * sync.c       from host words to peer->down
@@ -46,6 +53,12 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK    1000   /* ms */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON    20     /* ms, if work is left */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_BATCH   64     /* events at a time */
+
+/* what can be said once is kept by keys with one of these at their top */
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_USABLE   ((uint64_t) 1 << 62)
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_STALE    ((uint64_t) 2 << 62)
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_UNKNOWN  ((uint64_t) 3 << 62)
 
 
 #if (NGX_HTTP_UPSTREAM_ZONE && nginx_version >= 1027003)
@@ -96,6 +109,12 @@ typedef struct {
 } ngx_http_upstream_health_shm_list_t;
 
 
+/* tiers and hosts of an upstream without servers, see pool.h */
+
+typedef struct ngx_http_upstream_health_shm_snapshot_s
+    ngx_http_upstream_health_shm_snapshot_t;
+
+
 /* covered upstreams of a pool of the segment */
 
 typedef struct ngx_http_upstream_health_shm_link_s
@@ -104,6 +123,7 @@ typedef struct ngx_http_upstream_health_shm_link_s
 struct ngx_http_upstream_health_shm_link_s {
     ngx_http_upstream_health_shm_srv_conf_t  *conf;
     ngx_http_upstream_health_shm_link_t      *next;
+    ngx_uint_t                                tier;  /* of conf->snapshot */
 };
 
 
@@ -202,6 +222,7 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     ngx_str_t                                 path;
     ngx_str_t                                 name;
     ngx_msec_t                                stale;
+    ngx_http_complex_value_t                 *key;
 
     /* the rest is for covered upstreams only */
 
@@ -217,6 +238,11 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     uint32_t                                 *pools;
     ngx_uint_t                                npools;
 
+    /* without servers: what it has instead, and the peer to hand it out by */
+
+    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
+    ngx_http_upstream_rr_peer_t              *slot;
+
     /* all that any of its hosts wants to be told of live traffic */
     struct health_host                        any;
 
@@ -228,6 +254,9 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     uint64_t                                  said;
 
     unsigned                                  explicit:1;
+    unsigned                                  placed:1;  /* a placeholder */
+    unsigned                                  late:1;    /* after a balancer */
+    unsigned                                  pooled:1;  /* has no servers */
     unsigned                                  active:1;
     unsigned                                  pending:1;
     unsigned                                  unnamed:1;
@@ -260,8 +289,39 @@ ngx_http_upstream_health_shm_get32(const uint32_t *p)
 }
 
 
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_changed(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    if (health_load(segment->word) != segment->generation) {
+        return 1;
+    }
+
+#if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
+
+    if (hscf->config
+        && *(volatile ngx_uint_t *) hscf->config != hscf->config_seen)
+    {
+        return 1;
+    }
+
+#endif
+
+    return 0;
+}
+
+
+/* placeholder.c */
+
+char *ngx_http_upstream_health_shm_place(ngx_conf_t *cf,
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
+char *ngx_http_upstream_health_shm_init_main_conf(ngx_conf_t *cf, void *conf);
+
 /* peer.c */
 
+void ngx_http_upstream_health_shm_catch_up(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
 ngx_int_t ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 
@@ -280,6 +340,13 @@ void ngx_http_upstream_health_shm_stop(void *data);
 
 ngx_int_t ngx_http_upstream_health_shm_match(
     ngx_http_upstream_health_shm_segment_t *segment);
+uint32_t ngx_http_upstream_health_shm_pool_hosts(struct health_shm *shm,
+    uint32_t p, uint32_t *first);
+void ngx_http_upstream_health_shm_add_observe(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    const struct health_host *host);
+ngx_int_t ngx_http_upstream_health_shm_say_unknown(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, uint32_t what);
 size_t ngx_http_upstream_health_shm_host_key(struct health_shm *shm,
     uint32_t host, u_char *buf);
 ngx_uint_t ngx_http_upstream_health_shm_find(
@@ -328,6 +395,12 @@ void ngx_http_upstream_health_shm_set_report(ngx_conf_t *cf,
     ngx_http_upstream_health_shm_segment_t *segment);
 void ngx_http_upstream_health_shm_observe(ngx_peer_connection_t *pc,
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t state);
+ngx_uint_t ngx_http_upstream_health_shm_failed(ngx_peer_connection_t *pc,
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t state,
+    ngx_uint_t *status);
+void ngx_http_upstream_health_shm_report(
+    ngx_http_upstream_health_shm_segment_t *segment, uint32_t host,
+    ngx_uint_t status);
 void ngx_http_upstream_health_shm_hello(
     ngx_http_upstream_health_shm_segment_t *segment);
 void ngx_http_upstream_health_shm_forget_failures(

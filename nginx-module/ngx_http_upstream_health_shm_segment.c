@@ -17,7 +17,7 @@
  */
 
 
-#include "ngx_http_upstream_health_shm_module.h"
+#include "ngx_http_upstream_health_shm_pool.h"
 
 
 /* the greatest segment that the limits of health_shm.h allow is below */
@@ -27,9 +27,6 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_STALE     2
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_ABSENT    3
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_DAMAGED   4
-
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_USABLE  ((uint64_t) 1 << 62)
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_STALE   ((uint64_t) 2 << 62)
 
 
 static void ngx_http_upstream_health_shm_handler(ngx_event_t *ev);
@@ -323,7 +320,13 @@ ngx_http_upstream_health_shm_speak(
 
     for (i = 0; i < segment->upstreams.nelts; i++) {
         ngx_http_upstream_health_shm_say_stale(hscfp[i], log);
-        ngx_http_upstream_health_shm_name_unknown(hscfp[i], log);
+
+        if (hscfp[i]->pooled) {
+            ngx_http_upstream_health_shm_name_missing(hscfp[i], log);
+
+        } else {
+            ngx_http_upstream_health_shm_name_unknown(hscfp[i], log);
+        }
     }
 
     if (segment->ticket == 0) {
