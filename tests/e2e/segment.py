@@ -33,17 +33,24 @@ class Segment:
 
     def pools(self, pools, upstream="web"):
         """pools = {name: [backend or address, ...]}; host ids are a, b, ...
-        or the backends' own names.  A name may be (name, upstream)."""
+        or the backends' own names.  A name may be (name, upstream), or
+        (name, upstream, priority, balance); a host (host, "weight=2 ...")."""
         for name, hosts in pools.items():
-            name, of = name if isinstance(name, tuple) else (name, upstream)
-            self.tell(f"pool {name} {of}")
+            if not isinstance(name, tuple):
+                name = (name, upstream)
+            self.tell("pool " + " ".join(str(word) for word in name))
             for number, host in enumerate(hosts):
+                host, keys = host if isinstance(host, tuple) else (host, "")
                 if isinstance(host, str):
                     identity, address = f"h{number}", host
                 else:
                     identity, address = host.name, host.address
-                self.tell(f"host {identity} {address}")
+                self.tell(f"host {identity} {address} {keys}".rstrip())
         return self.tell("activate")
+
+    def weigh(self, host, weight):
+        """Effective weight, in 1/256 of a unit."""
+        self.tell(f"weigh {host} {weight}")
 
     def set(self, host, state, failcount=0, outcome="NONE", status=0):
         return int(self.tell(

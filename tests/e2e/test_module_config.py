@@ -28,8 +28,10 @@ SERVER = "server 127.0.0.1:9;"
     ("upstream web { upstream_health_shm upstream=a upstream=b; %s }"
      % SERVER, '"upstream=b" is duplicate'),
     ("upstream web { upstream_health_shm key=$uri; %s }" % SERVER,
-     '"key=$uri" is for upstreams without servers, which are not supported'),
-    ("upstream web { upstream_health_shm; }", "no servers"),
+     '"key=" of "upstream_health_shm" is for upstreams without servers: '
+     'use "hash" in upstream "web"'),
+    ("upstream_health_shm key=$uri;", 'is allowed in "upstream" only'),
+    ("upstream web { upstream_health_shm off; }", "no servers"),
     ("server { upstream_health_shm; }", "is not allowed here"),
 ])
 def test_refused(folder, http, says):
