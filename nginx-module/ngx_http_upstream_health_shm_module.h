@@ -19,9 +19,14 @@
  * peer.c       the wrapped peer handlers
  * pool.c       those of an upstream without servers
  * snapshot.c   its tiers and hosts
+ * host.c       addresses and names of these
+ * live.c       what traffic tells of them
+ * weights.c    from host words to what they get
  * balance.c    which of them is next
  * segment.c    mapping, replacing, heartbeat, the timer
+ * condition.c  what is said of the file
  * match.c      which host is which peer
+ * unknown.c    what is no peer, what is no host
  * sync.c       from host words to peer->down
  * zone.c       the shared zone
  * events.c     event lines and the hook
@@ -336,6 +341,13 @@ void ngx_http_upstream_health_shm_start(
     ngx_http_upstream_health_shm_main_conf_t *hmcf, ngx_cycle_t *cycle);
 void ngx_http_upstream_health_shm_stop(void *data);
 
+/* condition.c */
+
+void ngx_http_upstream_health_shm_say_usable(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+void ngx_http_upstream_health_shm_say_stale(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
+
 /* match.c */
 
 ngx_int_t ngx_http_upstream_health_shm_match(
@@ -345,8 +357,6 @@ uint32_t ngx_http_upstream_health_shm_pool_hosts(struct health_shm *shm,
 void ngx_http_upstream_health_shm_add_observe(
     ngx_http_upstream_health_shm_srv_conf_t *hscf,
     const struct health_host *host);
-ngx_int_t ngx_http_upstream_health_shm_say_unknown(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, uint32_t what);
 size_t ngx_http_upstream_health_shm_host_key(struct health_shm *shm,
     uint32_t host, u_char *buf);
 ngx_uint_t ngx_http_upstream_health_shm_find(
@@ -356,7 +366,12 @@ ngx_uint_t ngx_http_upstream_health_shm_find_sockaddr(
     socklen_t socklen);
 ngx_uint_t ngx_http_upstream_health_shm_find_end(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n);
+
+/* unknown.c */
+
 void ngx_http_upstream_health_shm_name_unknown(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
+void ngx_http_upstream_health_shm_name_missing(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
 
 /* sync.c */

@@ -86,19 +86,47 @@ struct ngx_http_upstream_health_shm_snapshot_s {
 };
 
 
+/* lives of the snapshot before; a power of two places */
+
+typedef struct {
+    ngx_http_upstream_health_shm_host_t     **hosts;
+    ngx_uint_t                                places;
+} ngx_http_upstream_health_shm_known_t;
+
+
 /* snapshot.c */
 
 ngx_int_t ngx_http_upstream_health_shm_take_over(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);
 void ngx_http_upstream_health_shm_let_go(
     ngx_http_upstream_health_shm_snapshot_t *snapshot);
+
+/* host.c */
+
+ngx_int_t ngx_http_upstream_health_shm_set_address(
+    ngx_http_upstream_health_shm_host_t *host, struct health_shm *shm,
+    uint32_t number, ngx_pool_t *pool);
+
+/* live.c */
+
+ngx_int_t ngx_http_upstream_health_shm_know(
+    ngx_http_upstream_health_shm_known_t *known,
+    ngx_http_upstream_health_shm_snapshot_t *before, ngx_pool_t *temp);
+ngx_http_upstream_health_shm_live_t *ngx_http_upstream_health_shm_get_live(
+    ngx_http_upstream_health_shm_known_t *known, uint64_t identity);
+void ngx_http_upstream_health_shm_drop_live(
+    ngx_http_upstream_health_shm_live_t *live);
+
+/* weights.c */
+
+uint32_t ngx_http_upstream_health_shm_weight(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_host_t *host);
 void ngx_http_upstream_health_shm_weigh_all(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);
 void ngx_http_upstream_health_shm_weigh_host(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t tier,
     uint32_t host);
-void ngx_http_upstream_health_shm_name_missing(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
 
 /* pool.c */
 

@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Snapshots: what a worker makes of the pools of an upstream without servers
- * when a segment is mapped, and how the weights in it follow the host words.
+ * when a segment is mapped.
  *
  * A snapshot is built outside of requests, in the turn of the event loop that
  * maps the segment; until then the one before it serves.  It takes O(hosts)
  * and all memory that it needs at once.
  *
- * The file is not trusted: each number is read once and checked, texts are
- * bounded, and addresses are spelled anew from their binary form, since they
- * end up in logs and in what $upstream_addr is used for.  A host that has no
- * address nginx could connect to keeps its place and never gets a request.
- *
- * A host is the same one in the next topology if pool, id and address are.
- * They are compared by 64 bits of hash, and a host is taken over once: should
- * two ever be mistaken for each other, one inherits the failures of the other.
- *
- * While health is ignored, a host takes requests unless a person took it out.
+ * The file is not trusted: each number is read once and checked where it is
+ * used.
  */
 
 
@@ -38,9 +30,7 @@ typedef struct {
     ngx_http_upstream_health_shm_snapshot_t   *snapshot;
     ngx_http_upstream_health_shm_rank_t       *ranks;    /* by tier */
 
-    /* hosts of the one before, by identity; a power of two places */
-    ngx_http_upstream_health_shm_host_t      **known;
-    ngx_uint_t                                 places;
+    ngx_http_upstream_health_shm_known_t       known;    /* lives */
 
     /* for a tier's balance */
     ngx_str_t                                 *names;
@@ -53,36 +43,17 @@ static ngx_int_t ngx_http_upstream_health_shm_build(
     ngx_http_upstream_health_shm_build_t *b);
 static ngx_int_t ngx_http_upstream_health_shm_rank(
     ngx_http_upstream_health_shm_build_t *b);
-static ngx_int_t ngx_http_upstream_health_shm_know(
-    ngx_http_upstream_health_shm_build_t *b);
 static ngx_int_t ngx_http_upstream_health_shm_add_tier(
     ngx_http_upstream_health_shm_build_t *b, ngx_uint_t t, uint32_t first,
     uint32_t n);
 static ngx_int_t ngx_http_upstream_health_shm_add_host(
     ngx_http_upstream_health_shm_build_t *b,
     ngx_http_upstream_health_shm_host_t *host, uint32_t number);
-static ngx_int_t ngx_http_upstream_health_shm_set_address(
-    ngx_pool_t *pool, struct health_shm *shm,
-    ngx_http_upstream_health_shm_host_t *host, uint32_t number);
-static uint64_t ngx_http_upstream_health_shm_identity(
-    ngx_http_upstream_health_shm_build_t *b,
-    ngx_http_upstream_health_shm_host_t *host, uint32_t number);
-static ngx_int_t ngx_http_upstream_health_shm_find_live(
-    ngx_http_upstream_health_shm_build_t *b,
-    ngx_http_upstream_health_shm_host_t *host);
 static void ngx_http_upstream_health_shm_link_tiers(
     ngx_http_upstream_health_shm_build_t *b);
 static void ngx_http_upstream_health_shm_put_in_force(
     ngx_http_upstream_health_shm_srv_conf_t *hscf,
     ngx_http_upstream_health_shm_snapshot_t *snapshot);
-static void ngx_http_upstream_health_shm_free_live(
-    ngx_http_upstream_health_shm_live_t *live);
-static void ngx_http_upstream_health_shm_weigh(
-    ngx_http_upstream_health_shm_snapshot_t *snapshot, ngx_uint_t t,
-    ngx_uint_t i, uint32_t weight);
-static uint32_t ngx_http_upstream_health_shm_weight(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf,
-    ngx_http_upstream_health_shm_host_t *host);
 static int ngx_libc_cdecl ngx_http_upstream_health_shm_cmp_ranks(
     const void *one, const void *two);
 
@@ -137,7 +108,9 @@ ngx_http_upstream_health_shm_build(ngx_http_upstream_health_shm_build_t *b)
 
     if (first == NULL || n == NULL
         || ngx_http_upstream_health_shm_rank(b) != NGX_OK
-        || ngx_http_upstream_health_shm_know(b) != NGX_OK)
+        || ngx_http_upstream_health_shm_know(&b->known, b->conf->snapshot,
+                                             b->temp)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -234,43 +207,6 @@ ngx_http_upstream_health_shm_rank(ngx_http_upstream_health_shm_build_t *b)
 
 
 static ngx_int_t
-ngx_http_upstream_health_shm_know(ngx_http_upstream_health_shm_build_t *b)
-{
-    ngx_uint_t                                i, n;
-    ngx_http_upstream_health_shm_host_t      *host;
-    ngx_http_upstream_health_shm_snapshot_t  *before;
-
-    before = b->conf->snapshot;
-
-    if (before == NULL) {
-        return NGX_OK;
-    }
-
-    for (n = 2; n < 2 * before->nhosts; n *= 2) { /* void */ }
-
-    b->places = n;
-    b->known = ngx_pcalloc(b->temp,
-                           n * sizeof(ngx_http_upstream_health_shm_host_t *));
-    if (b->known == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < before->nhosts; i++) {
-        host = &before->hosts[i];
-        n = host->identity & (b->places - 1);
-
-        while (b->known[n]) {
-            n = (n + 1) & (b->places - 1);
-        }
-
-        b->known[n] = host;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
 ngx_http_upstream_health_shm_add_tier(ngx_http_upstream_health_shm_build_t *b,
     ngx_uint_t t, uint32_t first, uint32_t n)
 {
@@ -342,165 +278,20 @@ ngx_http_upstream_health_shm_add_host(ngx_http_upstream_health_shm_build_t *b,
     host->fail_timeout = h->fail_timeout_ms;
     host->word = health_shm_word(b->shm, number);
 
-    if (ngx_http_upstream_health_shm_set_address(b->snapshot->pool, b->shm,
-                                                 host, number)
+    if (ngx_http_upstream_health_shm_set_address(host, b->shm, number,
+                                                 b->snapshot->pool)
         == NGX_ERROR)
     {
         return NGX_ERROR;
     }
 
-    host->identity = ngx_http_upstream_health_shm_identity(b, host, number);
-
-    ngx_http_upstream_health_shm_add_observe(b->conf, h);
-
-    return ngx_http_upstream_health_shm_find_live(b, host);
-}
-
-
-/* NGX_DECLINED: it has none that could be connected to */
-
-static ngx_int_t
-ngx_http_upstream_health_shm_set_address(ngx_pool_t *pool,
-    struct health_shm *shm, ngx_http_upstream_health_shm_host_t *host,
-    uint32_t number)
-{
-    size_t                len, i;
-    u_char                key[NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_LEN];
-    u_char                text[NGX_SOCKADDR_STRLEN];
-    ngx_sockaddr_t        sa;
-
-    len = ngx_http_upstream_health_shm_host_key(shm, number, key);
-
-    if (len == 0) {
-        return NGX_DECLINED;
-    }
-
-    ngx_memzero(&sa, sizeof(ngx_sockaddr_t));
-
-    switch (key[0]) {
-
-    case HEALTH_IPV4:
-        host->socklen = sizeof(struct sockaddr_in);
-        sa.sockaddr_in.sin_family = AF_INET;
-        ngx_memcpy(&sa.sockaddr_in.sin_port, &key[1], 2);
-        ngx_memcpy(&sa.sockaddr_in.sin_addr, &key[3], 4);
-        break;
-
-#if (NGX_HAVE_INET6)
-    case HEALTH_IPV6:
-        host->socklen = sizeof(struct sockaddr_in6);
-        sa.sockaddr_in6.sin6_family = AF_INET6;
-        ngx_memcpy(&sa.sockaddr_in6.sin6_port, &key[1], 2);
-        ngx_memcpy(&sa.sockaddr_in6.sin6_addr, &key[3], 16);
-        break;
-#endif
-
-#if (NGX_HAVE_UNIX_DOMAIN)
-    case HEALTH_UNIX:
-        len -= 3;
-
-        if (len >= sizeof(sa.sockaddr_un.sun_path)) {
-            return NGX_DECLINED;
-        }
-
-        for (i = 3; i < 3 + len; i++) {
-            if (key[i] < 0x20 || key[i] == 0x7f) {
-                return NGX_DECLINED;
-            }
-        }
-
-        host->socklen = sizeof(struct sockaddr_un);
-        sa.sockaddr_un.sun_family = AF_UNIX;
-        ngx_memcpy(sa.sockaddr_un.sun_path, &key[3], len);
-        break;
-#endif
-
-    default:
-        return NGX_DECLINED;
-    }
-
-    host->name.len = ngx_sock_ntop(&sa.sockaddr, host->socklen, text,
-                                   NGX_SOCKADDR_STRLEN, 1);
-
-    host->name.data = ngx_pnalloc(pool, host->name.len);
-    host->sockaddr = ngx_palloc(pool, host->socklen);
-
-    if (host->name.data == NULL || host->sockaddr == NULL) {
+    host->live = ngx_http_upstream_health_shm_get_live(&b->known,
+                                                       host->identity);
+    if (host->live == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(host->name.data, text, host->name.len);
-    ngx_memcpy(host->sockaddr, &sa, host->socklen);
-
-    return NGX_OK;
-}
-
-
-static uint64_t
-ngx_http_upstream_health_shm_identity(ngx_http_upstream_health_shm_build_t *b,
-    ngx_http_upstream_health_shm_host_t *host, uint32_t number)
-{
-    uint32_t    at[2], hash[2], rest;
-    ngx_uint_t  i;
-
-    at[0] = ngx_http_upstream_health_shm_get32(&b->shm->hosts[number].id);
-    at[1] = ngx_http_upstream_health_shm_get32(&b->shm->hosts[number].pool);
-    at[1] = (at[1] < b->shm->pool_count)
-            ? ngx_http_upstream_health_shm_get32(&b->shm->pools[at[1]].name)
-            : 0;
-
-    for (i = 0; i < 2; i++) {
-        if (at[i] >= b->shm->strings_size) {
-            at[i] = 0;
-        }
-
-        rest = ngx_min(b->shm->strings_size - at[i], HEALTH_NAME_SIZE);
-
-        hash[i] = ngx_murmur_hash2((u_char *) b->shm->strings + at[i],
-                                   strnlen(b->shm->strings + at[i], rest));
-    }
-
-    return (uint64_t) hash[0] << 32
-           ^ (uint64_t) hash[1] << 16
-           ^ ngx_murmur_hash2(host->name.data, host->name.len);
-}
-
-
-static ngx_int_t
-ngx_http_upstream_health_shm_find_live(ngx_http_upstream_health_shm_build_t *b,
-    ngx_http_upstream_health_shm_host_t *host)
-{
-    ngx_uint_t                             n;
-    ngx_http_upstream_health_shm_live_t   *live;
-
-    live = NULL;
-
-    if (b->known) {
-
-        for (n = host->identity & (b->places - 1);
-             b->known[n];
-             n = (n + 1) & (b->places - 1))
-        {
-            if (b->known[n]->identity == host->identity
-                && b->known[n]->live->taken == 0)
-            {
-                live = b->known[n]->live;
-                live->taken = 1;
-                break;
-            }
-        }
-    }
-
-    if (live == NULL) {
-        live = ngx_calloc(sizeof(ngx_http_upstream_health_shm_live_t),
-                          ngx_cycle->log);
-        if (live == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    live->refs++;
-    host->live = live;
+    ngx_http_upstream_health_shm_add_observe(b->conf, h);
 
     return NGX_OK;
 }
@@ -600,199 +391,12 @@ ngx_http_upstream_health_shm_let_go(
             live->balance = NULL;
         }
 
-        if (--live->refs == 0) {
-            ngx_http_upstream_health_shm_free_live(live);
-        }
+        ngx_http_upstream_health_shm_drop_live(live);
     }
 
     snapshot->pool->log = ngx_cycle->log;
 
     ngx_destroy_pool(snapshot->pool);
-}
-
-
-static void
-ngx_http_upstream_health_shm_free_live(
-    ngx_http_upstream_health_shm_live_t *live)
-{
-#if (NGX_HTTP_SSL)
-
-    if (live->ssl_session) {
-        ngx_ssl_free_session(live->ssl_session);
-    }
-
-#endif
-
-    ngx_free(live);
-}
-
-
-/* Brings all weights in line, whatever was done before. */
-
-void
-ngx_http_upstream_health_shm_weigh_all(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf)
-{
-    ngx_uint_t                                t, i;
-    ngx_http_upstream_health_shm_host_t      *host;
-    ngx_http_upstream_health_shm_tier_t      *tier;
-    ngx_http_upstream_health_shm_segment_t   *segment;
-    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
-
-    snapshot = hscf->snapshot;
-    segment = hscf->segment;
-
-    if (snapshot == NULL) {
-        return;
-    }
-
-    for (t = 0; t < snapshot->ntiers; t++) {
-        tier = &snapshot->tiers[t];
-
-        for (i = 0; i < tier->nhosts; i++) {
-            host = &tier->hosts[i];
-
-            if (segment->mapped && tier->first + i < segment->shm.host_count) {
-                host->word = health_shm_word(&segment->shm, tier->first + i);
-            }
-
-            ngx_http_upstream_health_shm_weigh(snapshot, t, i,
-                            ngx_http_upstream_health_shm_weight(hscf, host));
-        }
-    }
-}
-
-
-/* `host` of the segment, which `tier` belongs to, has changed. */
-
-void
-ngx_http_upstream_health_shm_weigh_host(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t t, uint32_t host)
-{
-    ngx_uint_t                                i;
-    ngx_http_upstream_health_shm_tier_t      *tier;
-    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
-
-    snapshot = hscf->snapshot;
-
-    if (t >= snapshot->ntiers) {
-        return;
-    }
-
-    tier = &snapshot->tiers[t];
-
-    if (host < tier->first || host - tier->first >= tier->nhosts) {
-        return;
-    }
-
-    i = host - tier->first;
-
-    tier->hosts[i].word = health_shm_word(&hscf->segment->shm, host);
-
-    ngx_http_upstream_health_shm_weigh(snapshot, t, i,
-                 ngx_http_upstream_health_shm_weight(hscf, &tier->hosts[i]));
-}
-
-
-static void
-ngx_http_upstream_health_shm_weigh(
-    ngx_http_upstream_health_shm_snapshot_t *snapshot, ngx_uint_t t,
-    ngx_uint_t i, uint32_t weight)
-{
-    ngx_http_upstream_health_shm_live_t  *live;
-    ngx_http_upstream_health_shm_tier_t  *tier;
-
-    tier = &snapshot->tiers[t];
-    live = tier->hosts[i].live;
-
-    if (live->weight == weight) {
-        return;
-    }
-
-    if (live->weight == 0) {
-        tier->usable++;
-        snapshot->usable++;
-        snapshot->first = ngx_min(snapshot->first, t);
-
-    } else if (weight == 0) {
-        tier->usable--;
-        snapshot->usable--;
-    }
-
-    live->weight = weight;
-
-    ngx_http_upstream_health_shm_balance_weigh(tier->balance, i, weight);
-
-    while (snapshot->first < snapshot->ntiers
-           && snapshot->tiers[snapshot->first].usable == 0)
-    {
-        snapshot->first++;
-    }
-}
-
-
-static uint32_t
-ngx_http_upstream_health_shm_weight(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf,
-    ngx_http_upstream_health_shm_host_t *host)
-{
-    if (host->sockaddr == NULL) {
-        return 0;
-    }
-
-    if (hscf->active ? !health_word_routable(host->word)
-                     : health_word_admin(host->word) != HEALTH_AUTO)
-    {
-        return 0;
-    }
-
-    return health_word_weight(host->word);
-}
-
-
-/* An upstream that nobody can be sent to, or a host: said once for each file. */
-
-void
-ngx_http_upstream_health_shm_name_missing(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log)
-{
-    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
-
-    snapshot = hscf->snapshot;
-
-    if (!hscf->unnamed || snapshot == NULL) {
-        return;
-    }
-
-    if (snapshot->nhosts && snapshot->unusable == 0) {
-        hscf->unnamed = 0;
-        return;
-    }
-
-    switch (ngx_http_upstream_health_shm_say_unknown(hscf,
-                                                     snapshot->unusable)) {
-    case NGX_AGAIN:
-        return;
-
-    case NGX_OK:
-
-        if (snapshot->nhosts == 0) {
-            ngx_log_error(NGX_LOG_WARN, log, 0,
-                          "upstream_health: segment \"%V\" has no hosts for "
-                          "upstream \"%V\" as \"%V\"",
-                          &hscf->segment->path, &hscf->upstream->host,
-                          &hscf->name);
-
-        } else {
-            ngx_log_error(NGX_LOG_WARN, log, 0,
-                          "upstream_health: %ui hosts of upstream \"%V\" in "
-                          "segment \"%V\" have no usable address",
-                          snapshot->unusable, &hscf->upstream->host,
-                          &hscf->segment->path);
-        }
-    }
-
-    hscf->unnamed = 0;
 }
 
 
