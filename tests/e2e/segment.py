@@ -27,6 +27,15 @@ class Segment:
         assert answer and answer[0] == "ok", f"{line}: {answer}"
         return answer[1] if len(answer) > 1 else ""
 
+    def tell_all(self, lines):
+        """Many lines; as many at a time as a pipe takes with its answers."""
+        for at in range(0, len(lines), 1000):
+            some = lines[at:at + 1000]
+            self.process.stdin.write("\n".join(some) + "\n")
+            self.process.stdin.flush()
+            for line in some:
+                assert self.process.stdout.readline().startswith("ok"), line
+
     def observe(self, mode, fail_status=""):
         """What hosts that are described from here on want to be told."""
         self.tell(f"observe {mode} {fail_status}".rstrip())
