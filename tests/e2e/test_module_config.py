@@ -125,6 +125,7 @@ def test_samples(folder, sample):
         text, count = re.subn(pattern, own, text)
         assert count == 1, pattern
     (folder / "nginx.conf").write_text(text)
+    (folder / "logs").mkdir()  # of an nginx that was not packaged
     nginx = Nginx(folder)
     done = subprocess.run(
         nginx.command("-t", "-g", f"pid {folder}/nginx.pid;"),

@@ -8,7 +8,8 @@ import pytest
 
 from backends import Backends
 from nginx import Crowd, Nginx, free_port, settle, wait_for
-from pools import pool, serves, upstream
+from pools import Request, pool, serves, upstream
+from reports import FAILURE, Reports
 from segment import Segment
 
 
@@ -322,6 +323,49 @@ def test_max_conns(folder):
                 assert nginx.get().status == 502
             a.delay = b.delay = 0.0
             serves(nginx)
+
+
+def test_a_retry_goes_to_nobody_who_has_left(folder):
+    """The request keeps its snapshot, in which b is next."""
+    with Backends(3) as backends, Segment(folder / "health.shm") as segment:
+        a, b, c = backends
+        segment.pools({pool("p"): [a], pool("q", 1): [b], pool("r", 2): [c]})
+        with Nginx(folder, upstream(folder) + "proxy_next_upstream http_500;",
+                   workers=1) as nginx:
+            a.status, a.delay = 500, 3.0
+            request = Request(nginx)
+            wait_for(lambda: a.requests, "the request")
+            segment.pools({pool("p"): [a], pool("r", 2): [c]})
+            last = segment.set("p/a", "down")
+            nginx.log.wait(f"seq={last}")
+            assert request.status() == 200
+            assert addresses(request.answer) == [a.address, c.address]
+            assert b.requests == 0
+
+
+def test_failures_are_told(folder):
+    with Backends(2) as backends, Segment(folder / "health.shm") as segment, \
+            Reports(folder / "report.sock") as reports:
+        a, b = backends
+        segment.observe("status", "5xx")
+        segment.pools({pool("other", of="other"): ["127.0.0.1:9"],
+                       pool("q", 1): [(b, "max_fails=0")],
+                       pool("p"): [(a, "max_fails=0")]})
+        with Nginx(folder, upstream(folder) + "proxy_next_upstream error;",
+                   workers=1) as nginx:
+            last = segment.set("other/h0", "down")
+            nginx.log.wait(f"seq={last}")
+            assert nginx.get().body == "a"
+            a.stop()
+            assert nginx.get().body == "b"
+            refused, = reports.wait(1)
+            assert (refused.host, refused.http_status) == (2, 0)
+            assert (refused.seq, refused.failures) == (last, 1)
+            b.status = 503
+            assert nginx.get().status == 503
+            reports.wait(1, host=1)
+            assert {(r.host, r.http_status)
+                    for r in reports.of(FAILURE)} == {(2, 0), (1, 503)}
 
 
 def test_a_client_that_leaves_gives_its_place_back(folder):

@@ -85,6 +85,7 @@ def tls_nginx(folder, count, protocols):
             ssl_certificate_key {folder}/web.key;
             ssl_protocols {protocols};
             ssl_session_cache shared:s{port}:1m;
+            keepalive_timeout 0;
             location / {{ return 200 "{port} $ssl_session_reused"; }}
         }}""" for port in ports)
     with Nginx(folder / "tls", f"""{servers}
