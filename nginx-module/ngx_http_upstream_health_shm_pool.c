@@ -31,7 +31,7 @@ typedef struct {
     ngx_pool_t                               *pool;
     ngx_http_upstream_health_shm_snapshot_t  *snapshot;
     ngx_http_upstream_health_shm_host_t      *host;
-    ngx_http_upstream_health_shm_tier_t      *tier;    /* while it picks */
+    ngx_http_upstream_health_shm_tier_t      *tier;    /* of the host */
     uintptr_t                                *tried;   /* NULL: none */
     uintptr_t                                 data;
     uint32_t                                  key;
@@ -53,12 +53,13 @@ static ngx_int_t ngx_http_upstream_health_shm_hand_out(
     ngx_http_upstream_health_shm_host_t *host);
 static void ngx_http_upstream_health_shm_free_pool_peer(
     ngx_peer_connection_t *pc, void *data, ngx_uint_t state);
+static ngx_uint_t ngx_http_upstream_health_shm_closed(
+    ngx_peer_connection_t *pc, ngx_uint_t state);
 static void ngx_http_upstream_health_shm_observe_host(
     ngx_peer_connection_t *pc, ngx_http_upstream_health_shm_pool_peer_t *pp,
     ngx_uint_t state);
 static void ngx_http_upstream_health_shm_judge_host(ngx_peer_connection_t *pc,
-    ngx_http_upstream_health_shm_pool_peer_t *pp, ngx_uint_t state,
-    ngx_uint_t kept);
+    ngx_http_upstream_health_shm_pool_peer_t *pp, ngx_uint_t state);
 static ngx_int_t ngx_http_upstream_health_shm_mark_tried(
     ngx_http_upstream_health_shm_pool_peer_t *pp);
 static void ngx_http_upstream_health_shm_notify_pool_peer(
@@ -335,14 +336,11 @@ ngx_http_upstream_health_shm_free_pool_peer(ngx_peer_connection_t *pc,
 {
     ngx_http_upstream_health_shm_pool_peer_t  *pp = data;
 
-    ngx_uint_t                            tries, kept;
-    ngx_connection_t                     *c;
+    ngx_uint_t                            tries, closed;
     ngx_http_upstream_health_shm_live_t  *live;
 
-    c = pc->connection;
     tries = pc->tries;
-
-    kept = pc->cached && c && !c->read->timedout && !c->write->timedout;
+    closed = ngx_http_upstream_health_shm_closed(pc, state);
 
     if (state || pp->hp.conf->any.observe == HEALTH_OBSERVE_STATUS) {
         ngx_http_upstream_health_shm_observe_host(pc, pp, state);
@@ -366,7 +364,33 @@ ngx_http_upstream_health_shm_free_pool_peer(ngx_peer_connection_t *pc,
         ngx_http_upstream_health_shm_balance_done(live->balance, live->index);
     }
 
-    ngx_http_upstream_health_shm_judge_host(pc, pp, state, kept);
+    if (!closed) {
+        ngx_http_upstream_health_shm_judge_host(pc, pp, state);
+    }
+}
+
+
+/* a kept connection on which nothing came back: nginx adds a try for it */
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_closed(ngx_peer_connection_t *pc,
+    ngx_uint_t state)
+{
+    ngx_connection_t     *c;
+    ngx_http_upstream_t  *u;
+
+    c = pc->connection;
+
+    if (!(state & NGX_PEER_FAILED) || !pc->cached || c == NULL
+        || c->read->timedout || c->write->timedout)
+    {
+        return 0;
+    }
+
+    u = (ngx_http_upstream_t *) ((u_char *) pc
+                                 - offsetof(ngx_http_upstream_t, peer));
+
+    return u->state->bytes_received == 0;
 }
 
 
@@ -399,18 +423,13 @@ ngx_http_upstream_health_shm_observe_host(ngx_peer_connection_t *pc,
 
 static void
 ngx_http_upstream_health_shm_judge_host(ngx_peer_connection_t *pc,
-    ngx_http_upstream_health_shm_pool_peer_t *pp, ngx_uint_t state,
-    ngx_uint_t kept)
+    ngx_http_upstream_health_shm_pool_peer_t *pp, ngx_uint_t state)
 {
     ngx_http_upstream_health_shm_host_t  *host;
     ngx_http_upstream_health_shm_live_t  *live;
 
     host = pp->host;
     live = host->live;
-
-    if ((state & NGX_PEER_FAILED) && kept) {
-        return;
-    }
 
     if (state && ngx_http_upstream_health_shm_mark_tried(pp) != NGX_OK) {
         pc->tries = 0;

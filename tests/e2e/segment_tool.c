@@ -234,6 +234,18 @@ static uint64_t publish(struct tool *tool, uint32_t host, uint64_t word,
 	return segment_writer_publish(tool->writer, &change);
 }
 
+/* What was described: the next topology is described anew. */
+static void forget(struct tool *tool)
+{
+	for (uint32_t p = 0; p < tool->config.pool_count; p++) {
+		free((char *) (uintptr_t) tool->pools[p].name);
+		free((char *) (uintptr_t) tool->pools[p].upstream);
+	}
+	for (uint32_t h = 0; h < tool->config.host_count; h++)
+		free((char *) (uintptr_t) tool->hosts[h].id);
+	tool->config = (struct config) { .pool_count = 0 };
+}
+
 static int activate(struct tool *tool, char **words, int count)
 {
 	static const char *const fates[] = { "created", "adopted", "replaced" };
@@ -256,7 +268,7 @@ static int activate(struct tool *tool, char **words, int count)
 	rc = segment_writer_activate(tool->writer);
 	if (rc < 0)
 		return rc;
-	tool->config = (struct config) { .pool_count = 0 };
+	forget(tool);
 	tool->active = true;
 	return answer("ok", fates[fate]);
 }

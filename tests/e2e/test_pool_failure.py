@@ -2,6 +2,7 @@
 """Pool mode when something is wrong: no segment or a bad one, a silent writer,
 hosts that fail, limits that are reached."""
 
+import struct
 import time
 
 import pytest
@@ -132,6 +133,25 @@ def test_nobody_to_send_to_is_said_once(folder, pools):
             nginx.reload()
             settle()
             assert len(nginx.health_lines(MISSING)) == 1
+
+
+def test_hosts_without_an_address_are_said_once(folder):
+    with Backends(3) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p"): backends})
+        with open(folder / "health.shm", "r+b") as file:
+            file.seek(64)
+            hosts_at, = struct.unpack("=Q", file.read(8))
+            for number, family in ((0, 99), (1, 1)):  # 1: unix, with no path
+                file.seek(hosts_at + 128 * number + 14)
+                file.write(bytes([family]))
+        with Nginx(folder, upstream(folder)) as nginx, Crowd(nginx) as crowd:
+            assert crowd.get(20) == {200: 20}
+            assert backends.counts() == [0, 0, 20]
+            nginx.log.wait("have no usable address")
+            settle()
+            assert nginx.health_lines() == [
+                'upstream_health: 2 hosts of upstream "web" in segment '
+                f'"{folder}/health.shm" have no usable address']
 
 
 def test_an_empty_tier_is_passed_over(folder):

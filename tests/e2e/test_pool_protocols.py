@@ -71,6 +71,20 @@ def test_a_host_that_closed_kept_connections_has_not_failed(folder):
             assert backends.counts() == [10, 10]
 
 
+def test_an_answer_on_a_kept_connection_counts(folder):
+    with Backends(2) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p"): [(b, "max_fails=1 fail_timeout=60000")
+                                   for b in backends]})
+        with Nginx(folder, upstream(folder, "keepalive 8;") + KEEPALIVE
+                   + "proxy_next_upstream http_500;",
+                   workers=1) as nginx, Crowd(nginx) as crowd:
+            assert crowd.get(8) == {200: 8}
+            backends.reset()
+            backends[0].status = 500
+            assert crowd.get(20) == {200: 20}
+            assert backends.counts() == [1, 20]
+
+
 # --- TLS -----------------------------------------------------------------------
 
 @contextlib.contextmanager
