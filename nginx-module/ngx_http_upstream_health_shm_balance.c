@@ -1,31 +1,93 @@
-/* throw-away */
-#include "ngx_http_upstream_health_shm_balance.h"
-struct ngx_http_upstream_health_shm_balance_s { ngx_uint_t method, n; ngx_int_t *cur; uint32_t *w; ngx_uint_t *act;};
-ngx_http_upstream_health_shm_balance_t *
-ngx_http_upstream_health_shm_balance_create(ngx_pool_t *pool, ngx_uint_t method, ngx_uint_t n, ngx_str_t *names, uint32_t *weights, uint32_t *configured, uint32_t seed)
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Balance: the table of methods.  The decisions are theirs.
+ */
+
+
+#include "ngx_http_upstream_health_shm_balance_method.h"
+
+
+static ngx_http_upstream_health_shm_method_t
+    *ngx_http_upstream_health_shm_methods[HEALTH_BALANCE_COUNT] =
 {
-    ngx_http_upstream_health_shm_balance_t *b = ngx_pcalloc(pool, sizeof(*b));
-    if (!b) return NULL;
-    b->n = n; b->method = method;
-    b->cur = ngx_pcalloc(pool, (n+1)*sizeof(*b->cur));
-    b->w = ngx_pcalloc(pool, (n+1)*sizeof(*b->w));
-    b->act = ngx_pcalloc(pool, (n+1)*sizeof(*b->act));
-    for (ngx_uint_t i = 0; i < n; i++) b->w[i] = weights[i];
+    &ngx_http_upstream_health_shm_turns_method,
+    &ngx_http_upstream_health_shm_least_method,
+    &ngx_http_upstream_health_shm_random_method,
+    &ngx_http_upstream_health_shm_hash_method
+};
+
+
+ngx_http_upstream_health_shm_balance_t *
+ngx_http_upstream_health_shm_balance_create(ngx_pool_t *pool,
+    ngx_uint_t method, ngx_uint_t n, ngx_str_t *names, uint32_t *weights,
+    uint32_t *configured, uint32_t seed)
+{
+    ngx_uint_t                               i;
+    ngx_http_upstream_health_shm_tier_t      tier;
+    ngx_http_upstream_health_shm_balance_t  *b;
+
+    tier.n = n;
+    tier.names = names;
+    tier.weights = weights;
+    tier.configured = configured;
+    tier.seed = seed;
+    tier.total = 0;
+    tier.start = 0;
+
+    for (i = 0; i < n; i++) {
+        tier.total += weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT;
+    }
+
+    if (tier.total) {
+        tier.start = ngx_http_upstream_health_shm_mix(seed) % tier.total;
+    }
+
+    if (method >= HEALTH_BALANCE_COUNT) {
+        method = HEALTH_ROUND_ROBIN;
+    }
+
+    b = ngx_http_upstream_health_shm_methods[method]->create(pool, &tier);
+
+    if (b) {
+        b->method = ngx_http_upstream_health_shm_methods[method];
+    }
+
     return b;
 }
-void ngx_http_upstream_health_shm_balance_weigh(ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight) { b->w[i] = weight; }
-ngx_uint_t ngx_http_upstream_health_shm_balance_pick(ngx_http_upstream_health_shm_balance_t *b, uint32_t key, ngx_http_upstream_health_shm_usable_pt usable, void *data)
+
+
+void
+ngx_http_upstream_health_shm_balance_weigh(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight)
 {
-    ngx_int_t total = 0; ngx_uint_t best = (ngx_uint_t) -1;
-    for (ngx_uint_t j = 0; j < b->n; j++) {
-        ngx_uint_t i = (b->method == HEALTH_HASH) ? (key + j) % b->n : j;
-        if (!b->w[i] || (usable && !usable(data, i))) continue;
-        if (b->method == HEALTH_HASH) return i;
-        b->cur[i] += b->w[i]; total += b->w[i];
-        if (best == (ngx_uint_t) -1 || b->cur[i] > b->cur[best]) best = i;
-    }
-    if (best != (ngx_uint_t) -1) b->cur[best] -= total;
-    return best;
+    b->method->weigh(b, i, weight & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT);
 }
-void ngx_http_upstream_health_shm_balance_use(ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i) { b->act[i]++; }
-void ngx_http_upstream_health_shm_balance_done(ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i) { b->act[i]--; }
+
+
+ngx_uint_t
+ngx_http_upstream_health_shm_balance_pick(
+    ngx_http_upstream_health_shm_balance_t *b, uint32_t key,
+    ngx_http_upstream_health_shm_usable_pt usable, void *data)
+{
+    return b->method->pick(b, key, usable, data);
+}
+
+
+void
+ngx_http_upstream_health_shm_balance_use(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i)
+{
+    if (b->method->use) {
+        b->method->use(b, i);
+    }
+}
+
+
+void
+ngx_http_upstream_health_shm_balance_done(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i)
+{
+    if (b->method->done) {
+        b->method->done(b, i);
+    }
+}
