@@ -122,6 +122,17 @@ ngx_http_upstream_health_shm_set_sockaddr(ngx_sockaddr_t *sa,
 }
 
 
+uint32_t
+ngx_http_upstream_health_shm_configured(struct health_shm *shm, uint32_t host)
+{
+    uint32_t  weight;
+
+    weight = *(const volatile uint16_t *) &shm->details[host].weight;
+
+    return ngx_max(weight, 1);
+}
+
+
 static uint64_t
 ngx_http_upstream_health_shm_identity(struct health_shm *shm, uint32_t number,
     ngx_str_t *name)

@@ -262,6 +262,7 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     unsigned                                  placed:1;  /* a placeholder */
     unsigned                                  late:1;    /* after a balancer */
     unsigned                                  pooled:1;  /* has no servers */
+    unsigned                                  outdated:1; /* the snapshot */
     unsigned                                  active:1;
     unsigned                                  pending:1;
     unsigned                                  unnamed:1;

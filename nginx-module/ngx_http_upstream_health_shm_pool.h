@@ -52,6 +52,7 @@ typedef struct {
     uint32_t                                  max_conns;
     uint32_t                                  max_fails;
     uint32_t                                  fail_timeout;
+    uint32_t                                  configured; /* weight */
     ngx_str_t                                 name;
 
     uint64_t                                  identity;
@@ -66,6 +67,7 @@ typedef struct {
     ngx_uint_t                                nhosts;
     ngx_uint_t                                usable;
     uint32_t                                  first;    /* in the segment */
+    uint32_t                                  method;
 } ngx_http_upstream_health_shm_tier_t;
 
 
@@ -98,6 +100,8 @@ typedef struct {
 
 ngx_int_t ngx_http_upstream_health_shm_take_over(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);
+void ngx_http_upstream_health_shm_renew(
+    ngx_http_upstream_health_shm_segment_t *segment);
 void ngx_http_upstream_health_shm_let_go(
     ngx_http_upstream_health_shm_snapshot_t *snapshot);
 
@@ -106,6 +110,9 @@ void ngx_http_upstream_health_shm_let_go(
 ngx_int_t ngx_http_upstream_health_shm_set_address(
     ngx_http_upstream_health_shm_host_t *host, struct health_shm *shm,
     uint32_t number, ngx_pool_t *pool);
+
+uint32_t ngx_http_upstream_health_shm_configured(struct health_shm *shm,
+    uint32_t host);
 
 /* live.c */
 

@@ -291,6 +291,8 @@ ngx_http_upstream_health_shm_follow(
     if (segment->all || health_load(segment->word) != segment->generation) {
         ngx_http_upstream_health_shm_sync(segment);
     }
+
+    ngx_http_upstream_health_shm_renew(segment);
 }
 
 

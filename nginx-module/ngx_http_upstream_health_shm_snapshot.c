@@ -93,6 +93,29 @@ ngx_http_upstream_health_shm_take_over(
 }
 
 
+/* Those that cannot be brought in line in place. */
+
+void
+ngx_http_upstream_health_shm_renew(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    ngx_uint_t                                 i;
+    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
+
+    hscfp = segment->upstreams.elts;
+
+    for (i = 0; i < segment->upstreams.nelts; i++) {
+
+        if (hscfp[i]->outdated && segment->mapped) {
+
+            /* without the memory for it, again at the next turn */
+
+            (void) ngx_http_upstream_health_shm_take_over(hscfp[i]);
+        }
+    }
+}
+
+
 static ngx_int_t
 ngx_http_upstream_health_shm_build(ngx_http_upstream_health_shm_build_t *b)
 {
@@ -210,7 +233,7 @@ static ngx_int_t
 ngx_http_upstream_health_shm_add_tier(ngx_http_upstream_health_shm_build_t *b,
     ngx_uint_t t, uint32_t first, uint32_t n)
 {
-    uint32_t                                  i, method;
+    uint32_t                                  i;
     ngx_http_upstream_health_shm_host_t      *host;
     ngx_http_upstream_health_shm_tier_t      *tier;
     ngx_http_upstream_health_shm_snapshot_t  *snapshot;
@@ -239,27 +262,22 @@ ngx_http_upstream_health_shm_add_tier(ngx_http_upstream_health_shm_build_t *b,
 
         b->names[i] = host->name;
         b->weights[i] = ngx_http_upstream_health_shm_weight(b->conf, host);
-        b->configured[i] = *(const volatile uint16_t *)
-                                           &b->shm->details[first + i].weight;
-
-        if (b->configured[i] == 0) {
-            b->configured[i] = health_word_weight(host->word)
-                               / HEALTH_WEIGHT_UNIT;
-        }
+        b->configured[i] = host->configured;
     }
 
-    method = *(const volatile uint8_t *)
+    tier->method = *(const volatile uint8_t *)
                                      &b->shm->pools[b->ranks[t].pool].balance;
 
     tier->balance = ngx_http_upstream_health_shm_balance_create(snapshot->pool,
-                            method, n, b->names, b->weights, b->configured,
+                            tier->method, n, b->names, b->weights,
+                            b->configured,
                             (uint32_t) ngx_random() ^ (uint32_t) ngx_pid);
     if (tier->balance == NULL) {
         return NGX_ERROR;
     }
 
     snapshot->ntiers++;
-    snapshot->hash |= (method == HEALTH_HASH);
+    snapshot->hash |= (tier->method == HEALTH_HASH);
 
     return NGX_OK;
 }
@@ -277,6 +295,7 @@ ngx_http_upstream_health_shm_add_host(ngx_http_upstream_health_shm_build_t *b,
     host->max_fails = h->max_fails;
     host->fail_timeout = h->fail_timeout_ms;
     host->word = health_shm_word(b->shm, number);
+    host->configured = ngx_http_upstream_health_shm_configured(b->shm, number);
 
     if (ngx_http_upstream_health_shm_set_address(host, b->shm, number,
                                                  b->snapshot->pool)
@@ -364,6 +383,7 @@ ngx_http_upstream_health_shm_put_in_force(
     }
 
     hscf->snapshot = snapshot;
+    hscf->outdated = 0;
     hscf->unnamed = 1;
 
     if (before) {

@@ -2,13 +2,20 @@
  *
  * Weights: how the newest snapshot follows the host words.
  *
- * While health is ignored, a host takes requests unless a person took it out.
+ * While health is ignored, a host takes requests unless a person took it out,
+ * or its agent for a while, as in a panic.
+ *
+ * Where hash puts a host is made of its configured weight, and all workers
+ * must agree on it.  When that changes, which is rare, the snapshot is renewed.
  */
 
 
 #include "ngx_http_upstream_health_shm_pool.h"
 
 
+static void ngx_http_upstream_health_shm_look(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_tier_t *tier, ngx_uint_t i);
 static void ngx_http_upstream_health_shm_weigh(
     ngx_http_upstream_health_shm_snapshot_t *snapshot, ngx_uint_t t,
     ngx_uint_t i, uint32_t weight);
@@ -40,7 +47,7 @@ ngx_http_upstream_health_shm_weigh_all(
             host = &tier->hosts[i];
 
             if (segment->mapped && tier->first + i < segment->shm.host_count) {
-                host->word = health_shm_word(&segment->shm, tier->first + i);
+                ngx_http_upstream_health_shm_look(hscf, tier, i);
             }
 
             ngx_http_upstream_health_shm_weigh(snapshot, t, i,
@@ -74,10 +81,32 @@ ngx_http_upstream_health_shm_weigh_host(
 
     i = host - tier->first;
 
-    tier->hosts[i].word = health_shm_word(&hscf->segment->shm, host);
+    ngx_http_upstream_health_shm_look(hscf, tier, i);
 
     ngx_http_upstream_health_shm_weigh(snapshot, t, i,
                  ngx_http_upstream_health_shm_weight(hscf, &tier->hosts[i]));
+}
+
+
+static void
+ngx_http_upstream_health_shm_look(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_tier_t *tier, ngx_uint_t i)
+{
+    struct health_shm                    *shm;
+    ngx_http_upstream_health_shm_host_t  *host;
+
+    shm = &hscf->segment->shm;
+    host = &tier->hosts[i];
+
+    host->word = health_shm_word(shm, tier->first + i);
+
+    if (tier->method == HEALTH_HASH
+        && ngx_http_upstream_health_shm_configured(shm, tier->first + i)
+           != host->configured)
+    {
+        hscf->outdated = 1;
+    }
 }
 
 
@@ -128,7 +157,9 @@ ngx_http_upstream_health_shm_weight(
     }
 
     if (hscf->active ? !health_word_routable(host->word)
-                     : health_word_admin(host->word) != HEALTH_AUTO)
+                     : (health_word_admin(host->word) != HEALTH_AUTO
+                || health_word_agent(host->word) == HEALTH_AGENT_DRAIN
+                || health_word_agent(host->word) == HEALTH_AGENT_MAINT))
     {
         return 0;
     }

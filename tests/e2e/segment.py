@@ -57,9 +57,9 @@ class Segment:
                 self.tell(f"host {identity} {address} {keys}".rstrip())
         return self.tell("activate")
 
-    def weigh(self, host, weight):
-        """Effective weight, in 1/256 of a unit."""
-        self.tell(f"weigh {host} {weight}")
+    def weigh(self, host, weight, configured=""):
+        """Effective weight, in 1/256 of a unit, and the one it comes from."""
+        self.tell(f"weigh {host} {weight} {configured}".rstrip())
 
     def set(self, host, state, failcount=0, outcome="NONE", status=0):
         return int(self.tell(

@@ -13,7 +13,7 @@
  *   set POOL/HOST STATE [FAILCOUNT OUTCOME STATUS]      ok SEQ
  *                                   STATE: up down drain ordered-down
  *   quiet POOL/HOST STATE           the same without an event: ok 0
- *   weigh POOL/HOST WEIGHT          in 1/256: ok 0
+ *   weigh POOL/HOST WEIGHT [CONFIGURED]     the former in 1/256: ok 0
  *   tell KIND POOL                  an event about no host, KIND by number
  *   flip COUNT POOL/HOST            down, up, down, ...: COUNT transitions
  *   heart stop | heart beat
@@ -166,6 +166,15 @@ static int add_host(struct tool *tool, char **words, int count)
 	return answer("ok", "");
 }
 
+static void set_configured(struct tool *tool, uint32_t host, uint16_t weight)
+{
+	const struct health_shm *shm = segment_writer_shm(tool->writer);
+	struct health_detail *detail =
+	        (struct health_detail *) (uintptr_t) &shm->details[host];
+
+	detail->weight = weight;
+}
+
 /* Constant for readers, but the mapping is the writer's. */
 static void poke(struct tool *tool, uint32_t number)
 {
@@ -173,13 +182,10 @@ static void poke(struct tool *tool, uint32_t number)
 	const struct observation *from = &tool->observes[number];
 	struct health_host *host =
 	        (struct health_host *) (uintptr_t) &shm->hosts[number];
-	struct health_detail *detail =
-	        (struct health_detail *) (uintptr_t) &shm->details[number];
-
 	host->observe = from->mode;
 	memcpy(host->live_fail_status, from->fail_status.bits,
 	       sizeof(host->live_fail_status));
-	detail->weight = tool->hosts[number].weight;
+	set_configured(tool, number, tool->hosts[number].weight);
 }
 
 static uint64_t pool_word(const struct health_shm *shm, uint32_t pool,
@@ -406,9 +412,10 @@ static int weigh(struct tool *tool, char **words, int count)
 	uint64_t mask = UINT64_C(0xffffff) << 8;
 	uint32_t host;
 
-	(void) count;
 	if (find_host(shm, words[1], &host) < 0)
 		return -EINVAL;
+	if (count > 3)
+		set_configured(tool, host, (uint16_t) atoi(words[3]));
 	return answer_number(publish(tool, host,
 	                             (health_shm_word(shm, host) & ~mask) |
 	                             ((uint64_t) atoi(words[2]) << 8 & mask),

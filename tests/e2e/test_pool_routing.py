@@ -151,6 +151,24 @@ def test_hash_fails_over_and_returns(folder):
             assert [nginx.get(f"/?k={n}").body for n in range(64)] == before
 
 
+@pytest.mark.parametrize("weight", [50, 300])
+def test_hash_follows_configured_weights(folder, weight):
+    """In place, and as workers see it that start later."""
+    with Backends(4) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p", 0, "hash"): [(b, "weight=3")
+                                              for b in backends]})
+        with Nginx(folder, upstream(folder, options="key=$arg_k")) as nginx:
+            for configured in (weight, 1):
+                with Crowd(nginx) as crowd:
+                    segment.weigh("p/a", 256 * configured, configured)
+                    by_key(crowd, 16)  # in each worker
+                    here = by_key(crowd, 200)
+                    assert (here.count("a") > 70) == (configured == weight)
+                nginx.reload()
+                with Crowd(nginx) as crowd:
+                    assert by_key(crowd, 200) == here
+
+
 def test_hash_is_by_client_address_unless_told(folder):
     with Backends(4) as backends, Segment(folder / "health.shm") as segment:
         segment.pools({pool("p", 0, "hash"): backends})
