@@ -119,6 +119,11 @@ static void ngx_http_upstream_health_shm_turns_set(
     ngx_http_upstream_health_shm_turns_t *t,
     ngx_http_upstream_health_shm_turn_t *turn, uint32_t round, int64_t part);
 
+static ngx_uint_t ngx_http_upstream_health_shm_turns_exactly_before(
+    ngx_http_upstream_health_shm_turns_t *t,
+    ngx_http_upstream_health_shm_turn_t *one,
+    ngx_http_upstream_health_shm_turn_t *two);
+
 static void ngx_http_upstream_health_shm_heap_remove(
     ngx_http_upstream_health_shm_turns_t *t,
     ngx_http_upstream_health_shm_heap_t *heap, uint32_t at);
@@ -181,16 +186,25 @@ ngx_http_upstream_health_shm_turns_before(
     ngx_http_upstream_health_shm_turn_t *one,
     ngx_http_upstream_health_shm_turn_t *two)
 {
-    uint64_t  first, second;
+    int64_t  ahead;
 
-    if (one->key != two->key) {
-        return (int64_t) (one->key - two->key) < 0;
+    ahead = (int64_t) (one->key - two->key);
+
+    if (ahead) {
+        return ahead < 0;
     }
 
-    first = (uint64_t) one->part * t->hosts[two->host].weight;
-    second = (uint64_t) two->part * t->hosts[one->host].weight;
+    return ngx_http_upstream_health_shm_turns_exactly_before(t, one, two);
+}
 
-    return first != second ? first < second : one->host < two->host;
+
+static ngx_inline ngx_http_upstream_health_shm_turn_t *
+ngx_http_upstream_health_shm_turns_first(
+    ngx_http_upstream_health_shm_turns_t *t,
+    ngx_http_upstream_health_shm_turn_t *one,
+    ngx_http_upstream_health_shm_turn_t *two)
+{
+    return ngx_http_upstream_health_shm_turns_before(t, two, one) ? two : one;
 }
 
 
@@ -238,34 +252,40 @@ ngx_http_upstream_health_shm_heap_down(ngx_http_upstream_health_shm_turns_t *t,
     ngx_http_upstream_health_shm_heap_t *heap, uint32_t at,
     ngx_http_upstream_health_shm_turn_t *turn)
 {
-    uint32_t  child, best, last;
+    uint32_t                              n, child;
+    ngx_http_upstream_health_shm_turn_t  *elts, *best, *other, *last;
+
+    elts = heap->elts;
+    n = heap->n;
 
     for ( ;; ) {
         child = at * NGX_HTTP_UPSTREAM_HEALTH_SHM_WAYS + 1;
+        best = &elts[child];
 
-        if (child >= heap->n) {
-            return at;
-        }
+        if (child + NGX_HTTP_UPSTREAM_HEALTH_SHM_WAYS <= n) {
+            other = ngx_http_upstream_health_shm_turns_first(t, best + 2,
+                                                             best + 3);
+            best = ngx_http_upstream_health_shm_turns_first(t, best, best + 1);
+            best = ngx_http_upstream_health_shm_turns_first(t, best, other);
 
-        best = child;
-        last = ngx_min(child + NGX_HTTP_UPSTREAM_HEALTH_SHM_WAYS, heap->n);
+        } else if (child < n) {
+            last = &elts[n];
 
-        while (++child < last) {
-            if (ngx_http_upstream_health_shm_turns_before(t,
-                                      &heap->elts[child], &heap->elts[best]))
-            {
-                best = child;
+            for (other = best + 1; other < last; other++) {
+                best = ngx_http_upstream_health_shm_turns_first(t, best,
+                                                                other);
             }
-        }
 
-        if (!ngx_http_upstream_health_shm_turns_before(t, &heap->elts[best],
-                                                       turn))
-        {
+        } else {
             return at;
         }
 
-        ngx_http_upstream_health_shm_heap_set(t, heap, at, &heap->elts[best]);
-        at = best;
+        if (!ngx_http_upstream_health_shm_turns_before(t, best, turn)) {
+            return at;
+        }
+
+        ngx_http_upstream_health_shm_heap_set(t, heap, at, best);
+        at = best - elts;
     }
 }
 
@@ -726,6 +746,23 @@ ngx_http_upstream_health_shm_turns_set(
     turn->part = part;
     turn->key = ((uint64_t) round << NGX_HTTP_UPSTREAM_HEALTH_SHM_ROUND_SHIFT)
                 + ((uint64_t) part << 32) / weight;
+}
+
+
+/* of turns with the same key */
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_turns_exactly_before(
+    ngx_http_upstream_health_shm_turns_t *t,
+    ngx_http_upstream_health_shm_turn_t *one,
+    ngx_http_upstream_health_shm_turn_t *two)
+{
+    uint64_t  first, second;
+
+    first = (uint64_t) one->part * t->hosts[two->host].weight;
+    second = (uint64_t) two->part * t->hosts[one->host].weight;
+
+    return first != second ? first < second : one->host < two->host;
 }
 
 
