@@ -10,8 +10,8 @@
  *
  * The distance: a host has POINTS points on a circle, a key PROBES of them,
  * and what counts is the least way clockwise from one of the key's to one of
- * the host's.  Eight probes make the shares of 32 points differ as little as
- * those of 480 points would with one, a standard deviation of 5 %.
+ * the host's.  Four probes make the shares of 48 points differ as little as
+ * those of 336 points would with one, a standard deviation of 5.5 %.
  *
  * Weights do not change the number of points, which would cost memory without
  * a bound or, if scaled down to one, move everybody's keys when the scale
@@ -31,8 +31,8 @@
 
 
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS   17    /* weights to 1, 2, .. 64K */
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS  32
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES  8
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS  48
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES  4
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_STEPS   1024  /* over points, a pick */
 
 
@@ -104,14 +104,9 @@ static void ngx_http_upstream_health_shm_hash_weigh(
 static ngx_uint_t ngx_http_upstream_health_shm_hash_pick(
     ngx_http_upstream_health_shm_balance_t *b, uint32_t key,
     ngx_http_upstream_health_shm_usable_pt usable, void *data);
-static void ngx_http_upstream_health_shm_hash_probe(
+static ngx_int_t ngx_http_upstream_health_shm_hash_probe(
     ngx_http_upstream_health_shm_hash_t *h, uint32_t number, uint32_t from,
     ngx_http_upstream_health_shm_search_t *search);
-static ngx_uint_t ngx_http_upstream_health_shm_hash_takes(
-    ngx_http_upstream_health_shm_hash_t *h, uint32_t host,
-    ngx_http_upstream_health_shm_search_t *search);
-static ngx_uint_t ngx_http_upstream_health_shm_hash_refused(
-    ngx_http_upstream_health_shm_search_t *search, uint32_t host);
 static ngx_uint_t ngx_http_upstream_health_shm_hash_scan(
     ngx_http_upstream_health_shm_hash_t *h,
     ngx_http_upstream_health_shm_search_t *search,
@@ -134,6 +129,47 @@ static ngx_inline uint32_t
 ngx_http_upstream_health_shm_hash_point(uint64_t id, uint64_t number)
 {
     return ngx_http_upstream_health_shm_mix(id + (number << 32)) >> 32;
+}
+
+
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_hash_refused(
+    ngx_http_upstream_health_shm_search_t *search, uint32_t host)
+{
+    uint32_t  i;
+
+    for (i = 0; i < search->aside; i++) {
+        if (search->refused[i] == host) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* does the host's weight let it have the key, out of all of its ring's? */
+
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_hash_takes(
+    ngx_http_upstream_health_shm_hash_t *h, uint32_t host,
+    ngx_http_upstream_health_shm_search_t *search)
+{
+    uint32_t                                   full;
+    ngx_http_upstream_health_shm_hash_host_t  *hh;
+
+    hh = &h->hosts[host];
+
+    full = HEALTH_WEIGHT_UNIT << hh->ring;
+
+    if (hh->weight < full
+        && (ngx_http_upstream_health_shm_mix(hh->id ^ search->key)
+            & (full - 1)) >= hh->weight)
+    {
+        return 0;
+    }
+
+    return !ngx_http_upstream_health_shm_hash_refused(search, host);
 }
 
 
@@ -377,8 +413,7 @@ ngx_http_upstream_health_shm_hash_pick(
                                       (ngx_http_upstream_health_shm_hash_t *) b;
 
     uint64_t                               from;
-    uint32_t                               number;
-    ngx_uint_t                             n;
+    ngx_uint_t                             n, number;
     ngx_http_upstream_health_shm_search_t  search;
 
     search.key = key;
@@ -401,12 +436,15 @@ ngx_http_upstream_health_shm_hash_pick(
 
             from = key + ((uint64_t) number << 32);
 
-            for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; n += 2) {
+            for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; n++) {
                 from = ngx_http_upstream_health_shm_mix(from);
-                ngx_http_upstream_health_shm_hash_probe(h, number,
-                                                        from >> 32, &search);
-                ngx_http_upstream_health_shm_hash_probe(h, number,
-                                                (uint32_t) from, &search);
+
+                if (ngx_http_upstream_health_shm_hash_probe(h, number,
+                                                       from >> 32, &search)
+                    != NGX_OK)
+                {
+                    break;
+                }
             }
         }
 
@@ -427,9 +465,10 @@ ngx_http_upstream_health_shm_hash_pick(
 }
 
 
-/* the first point from here whose host takes the key, if none is nearer yet */
+/* the first point from here whose host takes the key, if none is nearer yet;
+ * NGX_DECLINED: no other probe of this ring will do better */
 
-static void
+static ngx_int_t
 ngx_http_upstream_health_shm_hash_probe(
     ngx_http_upstream_health_shm_hash_t *h, uint32_t number, uint32_t from,
     ngx_http_upstream_health_shm_search_t *search)
@@ -459,62 +498,23 @@ ngx_http_upstream_health_shm_hash_probe(
                    << (NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS - 1 - number);
 
         if (distance >= search->distance) {
-            return;
+            return NGX_OK;
         }
 
         if (ngx_http_upstream_health_shm_hash_takes(h, point->host, search)) {
             search->distance = distance;
             search->host = point->host;
-            return;
+            return NGX_OK;
         }
 
         if (search->steps == 0) {
-            return;
+            break;
         }
 
         search->steps--;
     }
-}
 
-
-/* does the host's weight let it have the key, out of all of its ring's? */
-
-static ngx_uint_t
-ngx_http_upstream_health_shm_hash_takes(
-    ngx_http_upstream_health_shm_hash_t *h, uint32_t host,
-    ngx_http_upstream_health_shm_search_t *search)
-{
-    uint32_t                                   full;
-    ngx_http_upstream_health_shm_hash_host_t  *hh;
-
-    hh = &h->hosts[host];
-
-    full = HEALTH_WEIGHT_UNIT << hh->ring;
-
-    if (hh->weight < full
-        && (ngx_http_upstream_health_shm_mix(hh->id ^ search->key)
-            & (full - 1)) >= hh->weight)
-    {
-        return 0;
-    }
-
-    return !ngx_http_upstream_health_shm_hash_refused(search, host);
-}
-
-
-static ngx_uint_t
-ngx_http_upstream_health_shm_hash_refused(
-    ngx_http_upstream_health_shm_search_t *search, uint32_t host)
-{
-    uint32_t  i;
-
-    for (i = 0; i < search->aside; i++) {
-        if (search->refused[i] == host) {
-            return 1;
-        }
-    }
-
-    return 0;
+    return NGX_DECLINED;
 }
 
 

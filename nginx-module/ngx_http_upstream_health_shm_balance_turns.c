@@ -11,11 +11,10 @@
  * Why that is exact: turns that begin after a - 1 and end by b number less
  * than (b - a + 1) * w/W for each host, so less than b - a + 1 altogether,
  * which is at most b - a: there are never more of them than picks, and then
- * taking the earliest deadline first misses none.  So after any t picks a
- * host has had its share t * w/W to within one, and after W picks exactly w,
- * and all is as at the beginning: every window of W picks has exactly w.
- * That holds wherever in its turn a host starts, so they start at different
- * points: releases come one by one and a pick is O(log n) always.
+ * taking the earliest deadline first misses none.  So a host has never had
+ * more than a turn too much or too little, and of any W picks that follow
+ * each other w, to within one.  That holds wherever in its turn a host
+ * starts, so they start at different points, and releases come one by one.
  *
  * Why nothing drifts: the clock is no counter but the mean of the hosts'
  * positions weighed by w, a sum of integers.  A pick moves the sum by one
@@ -24,10 +23,11 @@
  * early, stays the same number of turns, at most one, when its weight changes
  * and while it is out: no burst, and no start from scratch.
  *
- * A refusal is a turn that goes by, as in stock round robin: the host's next
- * turn comes when it would have come, and the others share the requests by
- * their weights.  If all that are left wait for a host that refused, its
- * turns go by until the first of them is due.
+ * A refusal is a turn that goes by: the host's next one comes when it would
+ * have come, and the others share the requests by their weights.  A host that
+ * refuses one request is not behind stock round robin, where it waits as long.
+ * If all that are left wait for a host that refused, its turns go by until
+ * the first of them is due.
  *
  * Positions are fractions of a round, a part of UNIT * w.  `key` is one
  * rounded down, so that most comparisons take one instruction; equal keys are
@@ -89,11 +89,11 @@ static ngx_http_upstream_health_shm_balance_t *
     ngx_http_upstream_health_shm_tier_t *tier);
 static void ngx_http_upstream_health_shm_turns_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight);
-static int64_t ngx_http_upstream_health_shm_turns_leave(
+static int64_t ngx_http_upstream_health_shm_turns_take(
     ngx_http_upstream_health_shm_turns_t *t, uint32_t host);
-static void ngx_http_upstream_health_shm_turns_enter(
+static void ngx_http_upstream_health_shm_turns_place(
     ngx_http_upstream_health_shm_turns_t *t, uint32_t host, uint32_t weight,
-    int64_t owed);
+    int64_t position);
 static int64_t ngx_http_upstream_health_shm_turns_now(
     ngx_http_upstream_health_shm_turns_t *t, uint32_t weight);
 static void ngx_http_upstream_health_shm_turns_move(
@@ -118,6 +118,11 @@ static ngx_uint_t ngx_http_upstream_health_shm_turns_due(
 static void ngx_http_upstream_health_shm_turns_set(
     ngx_http_upstream_health_shm_turns_t *t,
     ngx_http_upstream_health_shm_turn_t *turn, uint32_t round, int64_t part);
+
+static ngx_uint_t ngx_http_upstream_health_shm_turns_exactly_before(
+    ngx_http_upstream_health_shm_turns_t *t,
+    ngx_http_upstream_health_shm_turn_t *one,
+    ngx_http_upstream_health_shm_turn_t *two);
 
 static void ngx_http_upstream_health_shm_heap_remove(
     ngx_http_upstream_health_shm_turns_t *t,
@@ -181,16 +186,25 @@ ngx_http_upstream_health_shm_turns_before(
     ngx_http_upstream_health_shm_turn_t *one,
     ngx_http_upstream_health_shm_turn_t *two)
 {
-    uint64_t  first, second;
+    int64_t  ahead;
 
-    if (one->key != two->key) {
-        return (int64_t) (one->key - two->key) < 0;
+    ahead = (int64_t) (one->key - two->key);
+
+    if (ahead) {
+        return ahead < 0;
     }
 
-    first = (uint64_t) one->part * t->hosts[two->host].weight;
-    second = (uint64_t) two->part * t->hosts[one->host].weight;
+    return ngx_http_upstream_health_shm_turns_exactly_before(t, one, two);
+}
 
-    return first != second ? first < second : one->host < two->host;
+
+static ngx_inline ngx_http_upstream_health_shm_turn_t *
+ngx_http_upstream_health_shm_turns_first(
+    ngx_http_upstream_health_shm_turns_t *t,
+    ngx_http_upstream_health_shm_turn_t *one,
+    ngx_http_upstream_health_shm_turn_t *two)
+{
+    return ngx_http_upstream_health_shm_turns_before(t, two, one) ? two : one;
 }
 
 
@@ -238,34 +252,40 @@ ngx_http_upstream_health_shm_heap_down(ngx_http_upstream_health_shm_turns_t *t,
     ngx_http_upstream_health_shm_heap_t *heap, uint32_t at,
     ngx_http_upstream_health_shm_turn_t *turn)
 {
-    uint32_t  child, best, last;
+    uint32_t                              n, child;
+    ngx_http_upstream_health_shm_turn_t  *elts, *best, *other, *last;
+
+    elts = heap->elts;
+    n = heap->n;
 
     for ( ;; ) {
         child = at * NGX_HTTP_UPSTREAM_HEALTH_SHM_WAYS + 1;
+        best = &elts[child];
 
-        if (child >= heap->n) {
-            return at;
-        }
+        if (child + NGX_HTTP_UPSTREAM_HEALTH_SHM_WAYS <= n) {
+            other = ngx_http_upstream_health_shm_turns_first(t, best + 2,
+                                                             best + 3);
+            best = ngx_http_upstream_health_shm_turns_first(t, best, best + 1);
+            best = ngx_http_upstream_health_shm_turns_first(t, best, other);
 
-        best = child;
-        last = ngx_min(child + NGX_HTTP_UPSTREAM_HEALTH_SHM_WAYS, heap->n);
+        } else if (child < n) {
+            last = &elts[n];
 
-        while (++child < last) {
-            if (ngx_http_upstream_health_shm_turns_before(t,
-                                      &heap->elts[child], &heap->elts[best]))
-            {
-                best = child;
+            for (other = best + 1; other < last; other++) {
+                best = ngx_http_upstream_health_shm_turns_first(t, best,
+                                                                other);
             }
-        }
 
-        if (!ngx_http_upstream_health_shm_turns_before(t, &heap->elts[best],
-                                                       turn))
-        {
+        } else {
             return at;
         }
 
-        ngx_http_upstream_health_shm_heap_set(t, heap, at, &heap->elts[best]);
-        at = best;
+        if (!ngx_http_upstream_health_shm_turns_before(t, best, turn)) {
+            return at;
+        }
+
+        ngx_http_upstream_health_shm_heap_set(t, heap, at, best);
+        at = best - elts;
     }
 }
 
@@ -320,10 +340,10 @@ ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
         before += weight;
         waits += wait;
 
+        ngx_http_upstream_health_shm_turns_place(t, i, weight, wait);
+
         /* the clock stands at 0 until all have their places */
 
-        ngx_http_upstream_health_shm_turns_enter(t, i, weight,
-                                                 -(int64_t) wait);
         t->passed = 0;
     }
 
@@ -340,7 +360,7 @@ ngx_http_upstream_health_shm_turns_weigh(
     ngx_http_upstream_health_shm_turns_t *t =
                                      (ngx_http_upstream_health_shm_turns_t *) b;
 
-    int64_t                                     owed;
+    int64_t                                     owed, now, next;
     ngx_http_upstream_health_shm_turns_host_t  *host;
 
     host = &t->hosts[i];
@@ -349,26 +369,48 @@ ngx_http_upstream_health_shm_turns_weigh(
         return;
     }
 
-    owed = host->weight ? ngx_http_upstream_health_shm_turns_leave(t, i)
-                        : host->u.owed;
+    now = ngx_http_upstream_health_shm_turns_now(t, host->weight);
+    next = ngx_http_upstream_health_shm_turns_now(t, weight);
 
-    if (weight) {
-        ngx_http_upstream_health_shm_turns_enter(t, i, weight, owed);
+    if (host->weight) {
+        owed = now - ngx_http_upstream_health_shm_turns_take(t, i);
+        owed = ngx_min(owed, NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT);
+        owed = ngx_max(owed, -NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT);
+
+        next -= owed;
 
     } else {
-        host->weight = 0;
-        host->u.owed = (int32_t) owed;
+        owed = host->u.owed;
+        next -= owed;
+
+        if (t->total) {
+
+            /* its coming moves the clock, as its going did */
+
+            next -= owed * weight / (int64_t) t->total;
+        }
     }
+
+    if (weight) {
+        ngx_http_upstream_health_shm_turns_place(t, i, weight, next);
+        return;
+    }
+
+    host->weight = 0;
+    host->u.owed = (int32_t) owed;
+
+    ngx_http_upstream_health_shm_turns_move(t, 0);
 }
 
 
-/* what the host is owed, in parts of a turn: at most one, either way */
+/* out of its heap and of the sums; where its next turn begins, or began, in
+ * the clock's round, which remains until the next move */
 
 static int64_t
-ngx_http_upstream_health_shm_turns_leave(
+ngx_http_upstream_health_shm_turns_take(
     ngx_http_upstream_health_shm_turns_t *t, uint32_t host)
 {
-    int64_t                               owed, position;
+    int64_t                               position;
     uint32_t                              at, weight;
     ngx_http_upstream_health_shm_heap_t  *heap;
     ngx_http_upstream_health_shm_turn_t  *turn;
@@ -387,28 +429,21 @@ ngx_http_upstream_health_shm_turns_leave(
         position -= NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT;
     }
 
-    owed = ngx_http_upstream_health_shm_turns_now(t, weight) - position;
-
     ngx_http_upstream_health_shm_heap_remove(t, heap, at);
 
     t->total -= weight;
-    ngx_http_upstream_health_shm_turns_move(t, -position);
+    t->passed -= position;
 
-    owed = ngx_min(owed, NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT);
-
-    return ngx_max(owed, -NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT);
+    return position;
 }
 
 
 static void
-ngx_http_upstream_health_shm_turns_enter(
+ngx_http_upstream_health_shm_turns_place(
     ngx_http_upstream_health_shm_turns_t *t, uint32_t host, uint32_t weight,
-    int64_t owed)
+    int64_t position)
 {
-    int64_t                              position;
     ngx_http_upstream_health_shm_turn_t  turn;
-
-    position = ngx_http_upstream_health_shm_turns_now(t, weight) - owed;
 
     t->hosts[host].weight = weight;
 
@@ -557,7 +592,8 @@ ngx_http_upstream_health_shm_turns_sift_out(
     ngx_http_upstream_health_shm_heap_t *heap, uint32_t aside,
     ngx_http_upstream_health_shm_usable_pt usable, void *data)
 {
-    uint32_t  i, n;
+    uint32_t                             i, n;
+    ngx_http_upstream_health_shm_turn_t  turn;
 
     n = 0;
 
@@ -568,12 +604,19 @@ ngx_http_upstream_health_shm_turns_sift_out(
             continue;
         }
 
+        turn = heap->elts[i];
+
         if (heap->ready) {
-            ngx_http_upstream_health_shm_turns_move(t,
-                                           NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT);
+
+            /* it was not its turn: back to the release */
+
+            ngx_http_upstream_health_shm_turns_set(t, &turn,
+                        turn.key >> NGX_HTTP_UPSTREAM_HEALTH_SHM_ROUND_SHIFT,
+                        (int64_t) turn.part
+                        - NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT);
         }
 
-        t->aside[aside++] = heap->elts[i];
+        t->aside[aside++] = turn;
     }
 
     heap->n = n;
@@ -703,6 +746,23 @@ ngx_http_upstream_health_shm_turns_set(
     turn->part = part;
     turn->key = ((uint64_t) round << NGX_HTTP_UPSTREAM_HEALTH_SHM_ROUND_SHIFT)
                 + ((uint64_t) part << 32) / weight;
+}
+
+
+/* of turns with the same key */
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_turns_exactly_before(
+    ngx_http_upstream_health_shm_turns_t *t,
+    ngx_http_upstream_health_shm_turn_t *one,
+    ngx_http_upstream_health_shm_turn_t *two)
+{
+    uint64_t  first, second;
+
+    first = (uint64_t) one->part * t->hosts[two->host].weight;
+    second = (uint64_t) two->part * t->hosts[one->host].weight;
+
+    return first != second ? first < second : one->host < two->host;
 }
 
 
