@@ -288,30 +288,60 @@ static void refused_turns_go_by(void **state)
 	assert_in_range(count[1], 0, 2);
 }
 
-/* Three of four refuse at random: what is left is shared by weight. */
-static void refusals_at_random_are_fair(void **state)
+/* Seven of eight refuse, others all the time, and then none: turns are as
+ * exact as if nothing had been. */
+static void turns_are_exact_after_refusals(void **state)
 {
-	static uint32_t count[200];
-	uint32_t t, i;
+	enum { N = 200, HEAVY = 100, SHARES = HEAVY + N - 1 };
+	uint32_t count[N] = {0}, t, i;
 	balance_t *b;
 
 	(void) state;
-	memset(count, 0, sizeof(count));
-	for (i = 0; i < 200; i++)
-		configure(i, i % 2 + 1);
-	b = create_from(HEALTH_ROUND_ROBIN, 200, 1);
-	for (t = 0; t < 150000; t++) {
-		for (i = 0; i < 200 && t % 8 == 0; i++)
-			refuses[i] = random_below(4) != 0;
-		i = (uint32_t) ask(b, 0);
-		assert_true(i < 200);
-		count[i]++;
+	configure(0, HEAVY);
+	b = create_from(HEALTH_ROUND_ROBIN, N, 1);
+	for (t = 0; t < 300 * SHARES; t++) {
+		for (i = 0; i < N && t % 4 == 0; i++)
+			refuses[i] = random_below(8) != 0;
+		if (ask(b, 0) == NONE)
+			t--;
 	}
-	for (i = 0; i < 200; i++)
-		assert_in_range(count[i], 400 * (i % 2 + 1), 600 * (i % 2 + 1));
+
+	memset(refuses, 0, sizeof(refuses));
+	for (t = 0; t < 2 * SHARES; t++)
+		ask(b, 0);
+	for (t = 0; t < 10 * SHARES; t++) {
+		count[ask(b, 0)]++;
+		for (i = 0; i < N; i++)
+			assert_true(fabs(count[i] - (t + 1.0) * configured[i] /
+			                                    SHARES) < 2);
+	}
 }
 
-/* The same, and for each hour of another set: nobody is owed much. */
+/* While they refuse, the others share by weight. */
+static void refused_requests_are_shared(void **state)
+{
+	enum { N = 200, SHARES = N * 11 / 2 };
+	uint32_t count[N] = {0}, t, i;
+	balance_t *b;
+
+	(void) state;
+	for (i = 0; i < N; i++)
+		configure(i, i % 10 + 1);
+	b = create_from(HEALTH_ROUND_ROBIN, N, 1);
+	for (t = 0; t < 300 * SHARES; t++) {
+		for (i = 0; i < N && t % 8 == 0; i++)
+			refuses[i] = random_below(8) != 0;
+		i = (uint32_t) ask(b, 0);
+		assert_true(i < N);
+		count[i]++;
+	}
+	for (i = 0; i < N; i++)
+		assert_in_range(count[i], 200 * (i % 10 + 1),
+		                400 * (i % 10 + 1));
+}
+
+/* After each change of a weight, from one extreme to the other, into the tier
+ * and out of it: nobody is owed much. */
 static void weights_change_without_burst(void **state)
 {
 	enum { N = 20 };
@@ -496,7 +526,7 @@ static void random_prefers_the_idle(void **state)
 static void workers_draw_differently(void **state)
 {
 	balance_t *one = create_from(HEALTH_RANDOM, 1000, 1);
-	balance_t *two = create_from(HEALTH_RANDOM, 1000, 2);
+	balance_t *two = create_from(HEALTH_RANDOM, 1000, 5);
 	ngx_uint_t first[100], second[100];
 	uint32_t t, shift, same = 0;
 
@@ -686,25 +716,25 @@ static void few_hosts_left_have_the_keys(void **state)
 	(void) state;
 	memset(count, 0, sizeof(count));
 	for (i = 0; i < 1000; i++) {
-		configure(i, i % 100 == 1 ? 2 : 1);
-		if (i % 100 > 1 && i % 2)
+		configure(i, i % 500 == 1 ? 2 : 1);
+		if (i % 500 > 1 && i % 2)
 			weights[i] = 0;
-		refuses[i] = i % 100 > 1;
+		refuses[i] = i % 500 > 1;
 	}
 	b = create_from(HEALTH_HASH, 1000, 1);
 	map(b, before);
 	for (k = 0; k < KEYS; k++) {
-		assert_true(before[k] % 100 < 2);
+		assert_true(before[k] % 500 < 2);
 		count[before[k]]++;
 	}
 	for (i = 0; i < 1000; i++)
-		if (i % 100 < 2)
-			assert_in_range(count[i], 450 * (i % 100 + 1),
-			                900 * (i % 100 + 1));
-	refuses[100] = 1;
+		if (i % 500 < 2)
+			assert_in_range(count[i], 2700 * (i % 500 + 1),
+			                4000 * (i % 500 + 1));
+	refuses[500] = 1;
 	map(b, after);
 	for (k = 0; k < KEYS; k++)
-		assert_true(before[k] == 100 ? after[k] != 100
+		assert_true(before[k] == 500 ? after[k] != 500
 		                             : after[k] == before[k]);
 }
 
@@ -864,7 +894,8 @@ int main(void)
 		story(turns_of_broken_weights_are_exact),
 		story(turns_begin_at_different_hosts),
 		story(refused_turns_go_by),
-		story(refusals_at_random_are_fair),
+		story(turns_are_exact_after_refusals),
+		story(refused_requests_are_shared),
 		story(weights_change_without_burst),
 		story(changes_keep_what_is_owed),
 		story(least_conn_is_least),
