@@ -6,6 +6,7 @@
 #include "arena.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,19 +27,29 @@ struct owned {
 };
 
 struct arena {
+	/* its maker's, and one of each arena on it; those are made off the
+	 * main thread and freed on it */
+	atomic_uint holds;
+	struct arena *below;
 	struct chunk *chunks;
 	struct owned *owned; /* in the chunks */
 };
 
-struct arena *arena_new(void)
+struct arena *arena_new(struct arena *below)
 {
-	return calloc(1, sizeof(struct arena));
+	struct arena *arena = calloc(1, sizeof(*arena));
+
+	if (!arena)
+		return NULL;
+	atomic_init(&arena->holds, 1);
+	arena->below = below;
+	if (below)
+		atomic_fetch_add(&below->holds, 1);
+	return arena;
 }
 
-void arena_free(struct arena *arena)
+static void empty_out(struct arena *arena)
 {
-	if (!arena)
-		return;
 	for (struct owned *owned = arena->owned; owned; owned = owned->next)
 		owned->destroy(owned->object);
 	while (arena->chunks) {
@@ -48,6 +59,16 @@ void arena_free(struct arena *arena)
 		free(chunk);
 	}
 	free(arena);
+}
+
+void arena_free(struct arena *arena)
+{
+	while (arena && atomic_fetch_sub(&arena->holds, 1) == 1) {
+		struct arena *below = arena->below;
+
+		empty_out(arena);
+		arena = below;
+	}
 }
 
 static void *take(struct arena *arena, size_t size, size_t alignment)

@@ -10,7 +10,9 @@
 
 struct arena;
 
-struct arena *arena_new(void);        /* NULL if memory ran out */
+/* What is in an arena may point into the one `below` (NULL: none), which lives
+ * as long as any that stands on it.  Returns NULL if memory ran out. */
+struct arena *arena_new(struct arena *below);
 void arena_free(struct arena *arena); /* accepts NULL */
 
 /* Zeroed and fit for any type; NULL if memory ran out or for sizes that

@@ -10,6 +10,7 @@
 #include "arena.h"
 #include "config_keys.h"
 #include "config_value.h"
+#include "hash.h"
 #include "server_line.h"
 #include "util.h"
 
@@ -26,18 +27,6 @@ void config_unref(struct config *config)
 {
 	if (config && --config->references == 0)
 		arena_free(config->arena);
-}
-
-static struct config_values values_of(const struct pool_config *pool,
-                                      const struct settings *settings)
-{
-	return (struct config_values) {
-		.settings = *settings,
-		.upstream = pool->upstream,
-		.priority = pool->priority,
-		.balance = pool->balance,
-		.panic_percent = pool->panic_percent,
-	};
 }
 
 static bool settings_equal(const struct settings *a, const struct settings *b,
@@ -68,12 +57,20 @@ bool config_requests_equal(const struct settings *a, const struct settings *b)
 	return settings_equal(a, b, true);
 }
 
-/* Of the text that it would be written as: equal values have one spelling. */
-int config_request_hash(const struct settings *settings, uint64_t *ret)
+bool config_agent_equal(const struct config_agent *a,
+                        const struct config_agent *b)
+{
+	return a->kind == b->kind && a->port == b->port &&
+	       address_equal(&a->address, &b->address);
+}
+
+/* Of the text that they would be written as: equal values have one spelling.
+ */
+static int hash_text(const struct settings *settings, bool requests_only,
+                     uint64_t *ret)
 {
 	const struct config_values values = { .settings = *settings };
 	CLEANUP(free_pointer) char *text = NULL;
-	uint64_t hash = UINT64_C(14695981039346656037);
 	size_t size;
 	FILE *stream = open_memstream(&text, &size);
 
@@ -82,17 +79,22 @@ int config_request_hash(const struct settings *settings, uint64_t *ret)
 	for (size_t i = 0; i < config_key_count; i++) {
 		const struct config_key *key = &config_keys[i];
 
-		if (key->stored && key->request &&
+		if (key->stored && (key->sections & IN_HOST) &&
+		    (key->request || !requests_only) &&
 		    config_key_applies(key, settings->check))
 			config_value_print(key, &values, stream);
 	}
 	if (fclose(stream) != 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < size; i++) /* FNV-1a */
-		hash = (hash ^ (unsigned char) text[i]) *
-		       UINT64_C(1099511628211);
-	*ret = hash;
+	*ret = hash_bytes(HASH_BEGIN, text, size);
 	return 0;
+}
+
+int config_hash_settings(struct settings *settings)
+{
+	int error = hash_text(settings, true, &settings->request_hash);
+
+	return error < 0 ? error : hash_text(settings, false, &settings->hash);
 }
 
 const char *config_check_name(enum check_kind kind)
@@ -105,12 +107,9 @@ bool config_check_uses_tls(enum check_kind kind)
 	return config_key_applies(config_key_find("tls_verify"), kind);
 }
 
-static void print_key(const struct config_key *key,
-                      enum config_sections section, const void *structure,
-                      FILE *stream)
+static bool is_in(const struct config_key *key, enum config_sections section)
 {
-	if (key->stored && (key->sections & section) != 0)
-		config_value_print(key, structure, stream);
+	return key->stored && (key->sections & section) != 0;
 }
 
 /* What a kind of check has no use for is left out, since a file that says
@@ -121,14 +120,14 @@ static void print_values(enum config_sections section,
 {
 	for (size_t i = 0; i < config_key_count; i++) {
 		const struct config_key *key = &config_keys[i];
-		bool is_same =
-			inherited &&
-			config_key_applies(key, inherited->settings.check) &&
-			key->stored &&
-			config_value_equal(key, values, inherited);
 
-		if (!is_same && config_key_applies(key, values->settings.check))
-			print_key(key, section, values, stream);
+		if (!is_in(key, section) ||
+		    !config_key_applies(key, values->settings.check))
+			continue;
+		if (!inherited ||
+		    !config_key_applies(key, inherited->settings.check) ||
+		    !config_value_equal(key, values, inherited))
+			config_value_print(key, values, stream);
 	}
 }
 
@@ -152,7 +151,7 @@ static void print_host(const struct host_config *host, FILE *stream)
 
 static void print_pool(const struct pool_config *pool, FILE *stream)
 {
-	struct config_values of_pool = values_of(pool, pool->settings);
+	struct config_values of_pool = config_values_of(pool, pool->settings);
 
 	fprintf(stream, "\n[pool %s]\n", pool->name);
 	print_values(IN_POOL, &of_pool, NULL, stream);
@@ -164,7 +163,7 @@ static void print_pool(const struct pool_config *pool, FILE *stream)
 
 		if (host->settings == pool->settings)
 			continue;
-		of_host = values_of(pool, host->settings);
+		of_host = config_values_of(pool, host->settings);
 		fprintf(stream, "\n[host %s/%s]\n", pool->name, host->id);
 		print_values(IN_HOST, &of_host, &of_pool, stream);
 	}
@@ -174,7 +173,12 @@ void config_print(const struct config *config, FILE *stream)
 {
 	fprintf(stream, "[checkerd]\n");
 	for (size_t i = 0; i < config_key_count; i++)
-		print_key(&config_keys[i], IN_CHECKERD, config, stream);
+		if (is_in(&config_keys[i], IN_CHECKERD))
+			config_value_print(&config_keys[i], config, stream);
+	fprintf(stream, "\n[notify]\n");
+	for (size_t i = 0; i < config_key_count; i++)
+		if (is_in(&config_keys[i], IN_NOTIFY))
+			config_value_print(&config_keys[i], config, stream);
 	for (uint32_t i = 0; i < config->pool_count; i++)
 		print_pool(&config->pools[i], stream);
 }

@@ -27,6 +27,8 @@
 
 #define CONFIG_POOL_NAME_MAX 63
 #define CONFIG_HOST_ID_MAX   127
+#define CONFIG_BLANKS        " \t" /* between the words of exec */
+#define CONFIG_EXEC_MAX      16 /* programs told of events at a time */
 
 enum check_kind {
 	CHECK_HTTP,
@@ -45,11 +47,28 @@ enum http_version { HTTP_1_0, HTTP_1_1 };
 enum observe { OBSERVE_OFF, OBSERVE_CONNECT, OBSERVE_STATUS };
 enum on_error { ON_ERROR_PROBE, ON_ERROR_FAIL, ON_ERROR_DOWN };
 
+enum agent_kind {
+	AGENT_OFF,
+	AGENT_HEADER, /* what the answers to checks say in AGENT_FIELD */
+	AGENT_TCP     /* asked for a line of its own */
+};
+
+#define AGENT_FIELD "X-Health-Weight"
+
 #define CONFIG_SYSTEM_CA "system" /* tls_ca: what the system trusts */
 
 struct config_bytes {
 	const unsigned char *data;
 	uint32_t size; /* 0: none */
+};
+
+/* Who, beside checks and persons, says how a host is to be used. */
+struct config_agent {
+	enum agent_kind kind;
+	/* of AGENT_TCP; no length: the host's own address, at `port` */
+	struct address address;
+	uint16_t port;
+	const char *text; /* as it was written */
 };
 
 /* What [defaults], [pool NAME] and [host POOL/ID] may set; the nearest wins.
@@ -96,12 +115,20 @@ struct settings {
 	uint16_t rise;
 	uint16_t fall;
 
+	/* the agent; the rest of it is empty unless it is AGENT_TCP */
+	struct config_agent agent;
+	struct config_bytes agent_send;
+	uint32_t agent_interval_ms;
+
 	uint64_t request_hash; /* equal where config_requests_equal() is */
+	uint64_t hash;         /* of all that is written in them */
 
 	/* live traffic */
 	enum observe observe;
 	enum on_error on_error;     /* of CHECK_NONE it is not to probe */
 	uint32_t failed_timeout_ms; /* CHECK_NONE */
+
+	uint32_t slow_start_ms; /* 0: the whole weight at once */
 };
 
 struct host_config {
@@ -109,7 +136,10 @@ struct host_config {
 	struct address address;
 	const struct settings *settings;
 	uint16_t weight;
-	enum health_admin admin; /* `down` or `drain` on the server line */
+	enum health_admin admin; /* `down` or `drain` on the server line, or as
+	                            ordered since, with ... */
+	const char *reason;      /* NULL: none */
+	uint64_t until_us;       /* real time; 0: open */
 	uint32_t max_conns;
 	uint32_t max_fails;
 	uint32_t fail_timeout_ms;
@@ -126,13 +156,31 @@ struct pool_config {
 	uint32_t host_count;
 };
 
+/* Who hears of events. */
+struct notify_config {
+	const char *exec; /* words with blanks between them; empty: nobody */
+	uint32_t exec_timeout_ms;
+	uint32_t exec_max;
+	const char *webhook; /* empty: nobody */
+	const char *const *webhook_headers; /* "Name: value", NULL at the end */
+	const char *webhook_ca;             /* or CONFIG_SYSTEM_CA */
+	uint32_t webhook_timeout_ms;
+	uint32_t webhook_retry_ms;
+};
+
 struct config {
 	unsigned references;
 	const char *segment;
 	uint32_t segment_mode;
 	uint32_t max_concurrent;
-	const char *report;        /* the socket */
+	const char *state_dir;
+	/* sockets: control and status for REST, report for datagrams */
+	const char *control;
+	const char *status;
+	const char *report;
 	const char *report_users;  /* names with blanks between them */
+	const char *listen;        /* IP:PORT; empty: none */
+	struct notify_config notify;
 	struct pool_config *pools; /* by priority, then file order */
 	uint32_t pool_count;
 	uint32_t host_count;
@@ -151,8 +199,12 @@ bool config_settings_equal(const struct settings *a, const struct settings *b);
  * does for both, and each judges the answer and keeps time by its own. */
 bool config_requests_equal(const struct settings *a, const struct settings *b);
 
-/* For settings.request_hash.  Returns 0 or -ENOMEM. */
-int config_request_hash(const struct settings *settings, uint64_t *ret);
+/* Whether they name the same agent. */
+bool config_agent_equal(const struct config_agent *a,
+                        const struct config_agent *b);
+
+/* Fills in the hashes of what is else finished.  Returns 0 or -ENOMEM. */
+int config_hash_settings(struct settings *settings);
 
 const char *config_check_name(enum check_kind kind);
 bool config_check_uses_tls(enum check_kind kind);

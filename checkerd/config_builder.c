@@ -31,9 +31,9 @@ static int grow(void *items, uint32_t count, uint32_t *capacity, size_t size)
 	return 0;
 }
 
-int config_builder_new(struct config_builder **ret,
+static int new_builder(struct config_builder **ret,
                        struct config_errors *errors,
-                       const struct config_world *world)
+                       const struct config_world *world, struct arena *below)
 {
 	struct config_builder *builder = calloc(1, sizeof(*builder));
 
@@ -41,7 +41,7 @@ int config_builder_new(struct config_builder **ret,
 		return -ENOMEM;
 	builder->errors = errors;
 	builder->world = world;
-	builder->arena = arena_new();
+	builder->arena = arena_new(below);
 	builder->pools_by_name = name_index_new(HEALTH_MAX_POOLS);
 	if (builder->arena)
 		builder->config = arena_alloc(builder->arena, 1,
@@ -52,6 +52,112 @@ int config_builder_new(struct config_builder **ret,
 	}
 	*ret = builder;
 	return 0;
+}
+
+int config_builder_new(struct config_builder **ret,
+                       struct config_errors *errors,
+                       const struct config_world *world)
+{
+	return new_builder(ret, errors, world, NULL);
+}
+
+/* --- a copy ------------------------------------------------------------- */
+
+static int copy_items(void *ret, const void *items, uint32_t count, size_t size)
+{
+	void *copy = count > 0 ? reallocarray(NULL, count, size) : NULL;
+
+	if (count > 0 && !copy)
+		return -ENOMEM;
+	if (copy)
+		memcpy(copy, items, count * size);
+	*(void **) ret = copy;
+	return 0;
+}
+
+static int copy_layer(struct layer *ret, const struct layer *from)
+{
+	*ret = (struct layer) {
+		.place = from->place,
+		.count = from->count,
+		.capacity = from->count,
+	};
+	return copy_items(&ret->items, from->items, from->count,
+	                  sizeof(*from->items));
+}
+
+static int copy_pool(struct config_builder *builder,
+                     const struct pool_build *from)
+{
+	struct pool_build *pool = &builder->pools[builder->pool_count++];
+	int error;
+
+	*pool = (struct pool_build) {
+		.name = from->name,
+		.count = from->count,
+		.capacity = from->count,
+	};
+	error = copy_items(&pool->hosts, from->hosts, from->count,
+	                   sizeof(*from->hosts));
+	if (error == 0)
+		error = copy_layer(&pool->layer, &from->layer);
+	if (error == 0)
+		error = name_index_add(builder->pools_by_name, pool->name,
+		                       strlen(pool->name), "", 0,
+		                       builder->pool_count - 1);
+	return error;
+}
+
+static int copy_host_section(struct config_builder *builder,
+                             const struct host_section *from)
+{
+	struct host_section *section =
+		&builder->host_sections[builder->host_section_count++];
+
+	*section = (struct host_section) { .pool = from->pool, .id = from->id };
+	return copy_layer(&section->layer, &from->layer);
+}
+
+static int copy_sections(struct config_builder *builder,
+                         const struct config_builder *from)
+{
+	int error;
+
+	builder->pools = calloc(from->pool_count + 1, sizeof(*builder->pools));
+	builder->host_sections = calloc(from->host_section_count + 1,
+	                                sizeof(*builder->host_sections));
+	if (!builder->pools || !builder->host_sections)
+		return -ENOMEM;
+	builder->pool_capacity = from->pool_count + 1;
+	builder->host_section_capacity = from->host_section_count + 1;
+	builder->host_count = from->host_count;
+	error = copy_layer(&builder->checkerd, &from->checkerd);
+	if (error == 0)
+		error = copy_layer(&builder->defaults, &from->defaults);
+	if (error == 0)
+		error = copy_layer(&builder->notify, &from->notify);
+	for (uint32_t i = 0; error == 0 && i < from->pool_count; i++)
+		error = copy_pool(builder, &from->pools[i]);
+	for (uint32_t i = 0; error == 0 && i < from->host_section_count; i++)
+		error = copy_host_section(builder, &from->host_sections[i]);
+	return error;
+}
+
+int config_builder_copy(struct config_builder **ret,
+                        const struct config_builder *from,
+                        struct config_errors *errors)
+{
+	struct config_builder *builder;
+	int error = new_builder(&builder, errors, from->world, from->arena);
+
+	if (error < 0)
+		return error;
+	error = copy_sections(builder, from);
+	if (error < 0)
+		config_builder_free(builder);
+	else
+		*ret = builder;
+	return error;
 }
 
 void config_builder_free(struct config_builder *builder)
@@ -125,7 +231,7 @@ static int open_pool(struct config_builder *builder,
 	ret->in = IN_POOL;
 	ret->index = builder->pool_count;
 	pool = &builder->pools[builder->pool_count++];
-	memset(pool, 0, sizeof(*pool));
+	*pool = (struct pool_build) { 0 };
 	pool->layer.place = *place;
 	pool->name = config_builder_keep(builder, name);
 	return pool->name ? 0 : -ENOMEM;
@@ -434,25 +540,93 @@ static int add_assignment(struct config_builder *builder, struct layer *layer,
 	return 0;
 }
 
-/* Files that a probe will want are missed now and not then. */
 static int find_file(struct config_builder *builder,
                      const struct config_place *place,
                      const struct config_key *key, const char *path)
 {
+	const struct config_world *world = builder->world;
 	const char *problem = "unknown";
 	char quoted[CONFIG_QUOTE_SIZE];
-	int error;
+	int error = world->find_file(world->owner, path, &problem);
 
-	if (key->type != TYPE_READABLE || strcmp(path, key->default_text) == 0)
-		return 0;
-	error = builder->world->find_file(builder->world->owner, path,
-	                                  &problem);
 	if (error == 0 || error == -ENOMEM)
 		return error;
 	config_errors_add(builder->errors, place, key->name,
 	                  "%s cannot be read (%s), allowed: a file that "
 	                  "checkerd may read",
 	                  config_quote(quoted, path), problem);
+	return 0;
+}
+
+/* An agent that is given by name is asked at the first of its addresses. */
+static int find_agent(struct config_builder *builder,
+                      const struct config_place *place,
+                      const struct config_key *key, struct config_agent *agent)
+{
+	struct address addresses[CONFIG_MAX_ADDRESSES];
+	const char *problem = "unknown";
+	char name[CONFIG_SERVER_MAX];
+	int count;
+
+	if (key->type != TYPE_AGENT || agent->kind != AGENT_TCP ||
+	    agent->address.length > 0)
+		return 0;
+	snprintf(name, sizeof(name), "%s", agent->text + strlen("tcp://"));
+	*strrchr(name, ':') = '\0';
+	if (*name == '\0')
+		return 0;
+	count = builder->world->resolve(builder->world->owner, name, addresses,
+	                                &problem);
+	if (count == -ENOMEM)
+		return count;
+	if (count <= 0) {
+		config_errors_add(builder->errors, place, key->name,
+		                  "\"%s\" does not resolve (%s), allowed: an "
+		                  "address or a name that resolves at load",
+		                  name, problem);
+		return 0;
+	}
+	qsort(addresses, (size_t) count, sizeof(*addresses), compare_addresses);
+	agent->address = addresses[0];
+	address_set_port(&agent->address, agent->port);
+	agent->port = 0;
+	return 0;
+}
+
+static int find_program(struct config_builder *builder,
+                        const struct config_place *place,
+                        const struct config_key *key, const char *command)
+{
+	const struct config_world *world = builder->world;
+	const char *problem = "unknown";
+	char quoted[CONFIG_QUOTE_SIZE];
+	CLEANUP(free_pointer)
+	char *path = strndup(command, strcspn(command, CONFIG_BLANKS));
+	int error;
+
+	if (!path)
+		return -ENOMEM;
+	error = world->find_program(world->owner, path, &problem);
+	if (error == 0 || error == -ENOMEM)
+		return error;
+	config_errors_add(builder->errors, place, key->name,
+	                  "%s cannot be run (%s), allowed: a program that "
+	                  "checkerd may run",
+	                  config_quote(quoted, path), problem);
+	return 0;
+}
+
+/* What will be wanted later is missed now and not then. */
+static int find_named(struct config_builder *builder,
+                      const struct config_place *place,
+                      const struct config_key *key, const char *text)
+{
+	if (strcmp(text, key->default_text) == 0)
+		return 0;
+	if (key->type == TYPE_READABLE)
+		return find_file(builder, place, key, text);
+	if (key->type == TYPE_COMMAND)
+		return find_program(builder, place, key, text);
 	return 0;
 }
 
@@ -486,9 +660,11 @@ int config_builder_set(struct config_builder *builder,
 	if (key->type == TYPE_SERVER)
 		return add_server(builder, &builder->pools[section->index],
 		                  place, copy);
-	if (!key->stored && !key->later)
+	if (!key->stored)
 		return 0;
-	error = find_file(builder, place, key, copy);
+	error = find_named(builder, place, key, copy);
+	if (error == 0)
+		error = find_agent(builder, place, key, value.agent);
 	if (error < 0)
 		return error;
 	return add_assignment(builder, layer_of(builder, section), place, key,

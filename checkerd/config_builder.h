@@ -38,6 +38,9 @@ struct config_world {
 	 * above. */
 	int (*find_file)(void *owner, const char *path,
 	                 const char **ret_problem);
+	/* The same for a program that can be run. */
+	int (*find_program)(void *owner, const char *path,
+	                    const char **ret_problem);
 	void *owner;
 };
 
@@ -46,6 +49,12 @@ int config_builder_new(struct config_builder **ret,
                        struct config_errors *errors,
                        const struct config_world *world);
 void config_builder_free(struct config_builder *builder); /* accepts NULL */
+
+/* Another builder that has collected the same, to collect more.  The two, and
+ * what becomes of them, may go in any order. */
+int config_builder_copy(struct config_builder **ret,
+                        const struct config_builder *from,
+                        struct config_errors *errors);
 
 /* A copy that lives as long as the builder, for texts of places.  NULL if
  * memory ran out. */

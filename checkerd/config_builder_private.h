@@ -27,6 +27,7 @@ struct layer {
 struct host_build {
 	struct host_config config;
 	struct config_place place;
+	bool gone; /* taken out by a change at runtime */
 };
 
 struct pool_build {
@@ -36,6 +37,7 @@ struct pool_build {
 	struct host_build *hosts;
 	uint32_t count;
 	uint32_t capacity;
+	bool gone;
 };
 
 /* A [host] section; its pool and host may come later. */

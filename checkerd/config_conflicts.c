@@ -148,12 +148,37 @@ static void find_reaction(struct config_errors *errors,
 	                            "allowed: fail, down");
 }
 
+static void find_agent(struct config_errors *errors, const struct layer *layer,
+                       const struct settings *settings)
+{
+	static const char *const of_tcp[] = { "agent_send", "agent_interval" };
+	const struct assignment *agent = find(layer, "agent");
+
+	if (agent && agent->value.agent->kind != settings->agent.kind)
+		config_errors_add(errors, &agent->place, "agent",
+		                  "an answer to check = %s has no header "
+		                  "fields, allowed: off, tcp://HOST:PORT",
+		                  config_check_name(settings->check));
+	for (size_t i = 0; i < ARRAY_SIZE(of_tcp); i++) {
+		const struct assignment *item = find(layer, of_tcp[i]);
+
+		if (item && !is_empty(item) &&
+		    settings->agent.kind != AGENT_TCP)
+			config_errors_add(errors, &item->place, of_tcp[i],
+			                  "is of no use to agent = %s, "
+			                  "allowed: with tcp://HOST:PORT, or "
+			                  "in [defaults]",
+			                  settings->agent.text);
+	}
+}
+
 void config_conflicts_find(struct config_errors *errors,
                            const struct layer *layer,
                            const struct settings *settings)
 {
 	find_useless(errors, layer, settings->check);
 	find_reaction(errors, layer, settings);
+	find_agent(errors, layer, settings);
 	for (size_t i = 0; i < ARRAY_SIZE(conflicts); i++) {
 		const struct conflict *conflict = &conflicts[i];
 		const struct assignment *item = find(layer, conflict->key);
@@ -163,4 +188,48 @@ void config_conflicts_find(struct config_errors *errors,
 			                  item ? &item->place : &layer->place,
 			                  conflict->key, "%s", conflict->text);
 	}
+}
+
+/* --- files of [checkerd] ------------------------------------------------ */
+
+/* NULL: the key names none. */
+static const char *file_of(const struct config *config,
+                           const struct config_key *key)
+{
+	const char *name = NULL;
+
+	if (key->type == TYPE_FILE && key->stored)
+		memcpy(&name, (const char *) config + key->offset,
+		       sizeof(name));
+	return name;
+}
+
+/* Said once of two, where the later was written. */
+static void find_same_file(struct config_errors *errors,
+                           const struct layer *layer,
+                           const struct assignment *item,
+                           const struct config *config)
+{
+	const char *name = file_of(config, item->key);
+
+	for (size_t i = 0; name && i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+		const struct assignment *other = find(layer, key->name);
+		const char *taken = file_of(config, key);
+
+		if (taken && key != item->key && (!other || other < item) &&
+		    strcmp(taken, name) == 0)
+			config_errors_add(errors, &item->place, item->key->name,
+			                  "is the file of %s too, allowed: one "
+			                  "of its own",
+			                  key->name);
+	}
+}
+
+void config_conflicts_find_files(struct config_errors *errors,
+                                 const struct layer *layer,
+                                 const struct config *config)
+{
+	for (uint32_t i = 0; i < layer->count; i++)
+		find_same_file(errors, layer, &layer->items[i], config);
 }

@@ -19,4 +19,9 @@ void config_conflicts_find(struct config_errors *errors,
                            const struct layer *layer,
                            const struct settings *settings);
 
+/* `layer` is what [checkerd] says: no two of its files may be the same. */
+void config_conflicts_find_files(struct config_errors *errors,
+                                 const struct layer *layer,
+                                 const struct config *config);
+
 #endif

@@ -13,6 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
 void config_errors_add(struct config_errors *errors,
                        const struct config_place *place, const char *key,
                        const char *format, ...)
@@ -29,6 +34,11 @@ void config_errors_add(struct config_errors *errors,
 	if (vasprintf(&what, format, arguments) < 0)
 		what = NULL;
 	va_end(arguments);
+	if (errors->count == 1) {
+		errors->section = copy(place->section);
+		errors->key = copy(key);
+		errors->what = copy(what);
+	}
 	if (place->line > 0)
 		snprintf(line, sizeof(line), ":%u", place->line);
 	if (!what || asprintf(&text, "%s%s:%s%s%s%s%s%s %s", place->file, line,
@@ -53,7 +63,10 @@ void config_errors_clear(struct config_errors *errors)
 {
 	for (size_t i = 0; i < errors->kept; i++)
 		free(errors->texts[i]);
-	errors->kept = errors->count = 0;
+	free(errors->section);
+	free(errors->key);
+	free(errors->what);
+	*errors = (struct config_errors) { 0 };
 }
 
 const char *config_quote(char *buffer, const char *text)

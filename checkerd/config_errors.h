@@ -18,6 +18,8 @@ struct config_errors {
 	char *texts[CONFIG_ERRORS_MAX];
 	size_t kept;  /* entries of texts */
 	size_t count; /* all of them */
+	/* of the first: its section, its key, what is wrong; or NULL */
+	char *section, *key, *what;
 };
 
 /* Where something was written.  A place borrows its texts. */

@@ -345,8 +345,8 @@ static void free_builder(struct config_builder **builder)
 	config_builder_free(*builder);
 }
 
-int config_load(const char *path, const struct config_world *world,
-                struct config_errors *errors, struct config **ret)
+int config_read(const char *path, const struct config_world *world,
+                struct config_errors *errors, struct config_builder **ret)
 {
 	CLEANUP(free_builder) struct config_builder *builder = NULL;
 	int error;
@@ -354,9 +354,20 @@ int config_load(const char *path, const struct config_world *world,
 	error = config_builder_new(&builder, errors, world);
 	if (error == 0)
 		error = read_file(NULL, builder, errors, path);
-	if (error == 0)
-		error = config_builder_finish(builder, ret);
-	return error;
+	if (error < 0)
+		return error;
+	*ret = builder;
+	builder = NULL;
+	return 0;
+}
+
+int config_load(const char *path, const struct config_world *world,
+                struct config_errors *errors, struct config **ret)
+{
+	CLEANUP(free_builder) struct config_builder *builder = NULL;
+	int error = config_read(path, world, errors, &builder);
+
+	return error == 0 ? config_builder_finish(builder, ret) : error;
 }
 
 static int resolve(void *owner, const char *name, struct address *ret,
@@ -410,7 +421,25 @@ static int find_file(void *owner, const char *path, const char **ret_problem)
 	return 0;
 }
 
+static int find_program(void *owner, const char *path, const char **ret_problem)
+{
+	struct stat identity;
+
+	(void) owner;
+	if (stat(path, &identity) < 0 ||
+	    faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0) {
+		*ret_problem = strerrordesc_np(errno);
+		return -errno;
+	}
+	if (!S_ISREG(identity.st_mode)) {
+		*ret_problem = "it is no regular file";
+		return -EINVAL;
+	}
+	return 0;
+}
+
 const struct config_world config_system = {
 	.resolve = resolve,
 	.find_file = find_file,
+	.find_program = find_program,
 };

@@ -18,6 +18,11 @@
 int config_load(const char *path, const struct config_world *world,
                 struct config_errors *errors, struct config **ret);
 
+/* The same, but for the last step: what was wrong is in `errors` only, until
+ * somebody finishes the builder or a copy of it. */
+int config_read(const char *path, const struct config_world *world,
+                struct config_errors *errors, struct config_builder **ret);
+
 /* The world as the system shows it.  Names are resolved as nginx does for
  * those in a `server` directive. */
 extern const struct config_world config_system;

@@ -20,11 +20,12 @@
 
 #define ALL_STATUSES "xxx"
 
+static const char *const no_headers[] = { NULL };
+
 /* Lists are inherited as a whole: a layer that sets one item sets them all,
  * and an empty one means none. */
 static int apply_list(struct config_builder *builder, const struct layer *layer,
-                      const struct config_key *key,
-                      struct config_values *values)
+                      const struct config_key *key, void *structure)
 {
 	const void **list = NULL;
 	uint32_t count = 0;
@@ -44,12 +45,12 @@ static int apply_list(struct config_builder *builder, const struct layer *layer,
 		count += list[count] != NULL;
 	}
 	if (list)
-		memcpy((char *) values + key->offset, &list, sizeof(list));
+		memcpy((char *) structure + key->offset, &list, sizeof(list));
 	return 0;
 }
 
 static int apply_layer(struct config_builder *builder,
-                       const struct layer *layer, struct config_values *values)
+                       const struct layer *layer, void *structure)
 {
 	int error = 0;
 
@@ -57,12 +58,12 @@ static int apply_layer(struct config_builder *builder,
 		const struct assignment *item = &layer->items[i];
 
 		if (item->key->stored && !config_key_is_list(item->key))
-			config_value_store(item->key, item->value, values);
+			config_value_store(item->key, item->value, structure);
 	}
 	for (size_t i = 0; error == 0 && i < config_key_count; i++) {
 		if (config_key_is_list(&config_keys[i]))
 			error = apply_list(builder, layer, &config_keys[i],
-			                   values);
+			                   structure);
 	}
 	return error;
 }
@@ -120,6 +121,24 @@ static void derive_reaction(struct settings *settings)
 		settings->initial = INITIAL_UP;
 }
 
+/* Only answers in HTTP have header fields, and only an agent that is asked is
+ * sent something every now and then. */
+static void derive_agent(struct settings *settings)
+{
+	static const struct config_agent none = { .text = "off" };
+
+	if (settings->agent.kind == AGENT_HEADER &&
+	    !config_key_applies(config_key_find("expect_header"),
+	                        settings->check))
+		settings->agent = none;
+	if (settings->agent.kind != AGENT_TCP) {
+		settings->agent_send = (struct config_bytes) { 0 };
+		settings->agent_interval_ms = 0;
+	} else if (settings->agent_interval_ms == 0) {
+		settings->agent_interval_ms = settings->interval_ms;
+	}
+}
+
 /* What everybody starts from, and the statuses that pass where nobody says
  * which. */
 struct foundation {
@@ -141,6 +160,7 @@ static int derive_settings(struct config_builder *builder,
 		return -ENOMEM;
 	*settings = values->settings;
 	derive_reaction(settings);
+	derive_agent(settings);
 	if (settings->fast_interval_ms == 0)
 		settings->fast_interval_ms = settings->interval_ms;
 	if (settings->down_interval_ms == 0)
@@ -155,13 +175,27 @@ static int derive_settings(struct config_builder *builder,
 		                  "no status passes, allowed: at least one "
 		                  "that fail_status leaves");
 	*ret = settings;
-	return config_request_hash(settings, &settings->request_hash);
+	return config_hash_settings(settings);
+}
+
+/* What is not of a pool or host. */
+static int finish_globals(struct config_builder *builder)
+{
+	struct config *config = builder->config;
+	int error;
+
+	config->notify.webhook_headers = no_headers;
+	error = apply_defaults(builder, IN_CHECKERD | IN_NOTIFY, config);
+	if (error == 0)
+		error = apply_layer(builder, &builder->checkerd, config);
+	if (error == 0)
+		error = apply_layer(builder, &builder->notify, config);
+	return error;
 }
 
 static int lay_foundation(struct config_builder *builder,
                           struct foundation *foundation)
 {
-	static const char *const no_headers[] = { NULL };
 	static const struct expectation *const no_expectations[] = { NULL };
 	struct config_values *values = &foundation->values;
 	int error;
@@ -236,22 +270,23 @@ static int finish_pools(struct config_builder *builder,
 		struct pool_build *pool = &builder->pools[i];
 		int error;
 
+		if (pool->gone)
+			continue;
 		pool->values = foundation->values;
 		error = apply_layer(builder, &pool->layer, &pool->values);
 		if (error < 0)
 			return error;
-		order[i] = i;
+		order[config->pool_count++] = i;
 	}
-	if (builder->pool_count > 1)
-		qsort_r(order, builder->pool_count, sizeof(*order),
+	if (config->pool_count > 1)
+		qsort_r(order, config->pool_count, sizeof(*order),
 		        compare_pools, builder);
-	config->pools = arena_alloc(builder->arena, builder->pool_count,
+	config->pools = arena_alloc(builder->arena, config->pool_count,
 	                            sizeof(*config->pools));
 	if (!config->pools)
 		return -ENOMEM;
-	config->pool_count = builder->pool_count;
 	config->host_count = builder->host_count;
-	for (uint32_t i = 0; i < builder->pool_count; i++) {
+	for (uint32_t i = 0; i < config->pool_count; i++) {
 		int error = finish_pool(builder, foundation,
 		                        &builder->pools[order[i]],
 		                        &config->pools[i]);
@@ -382,6 +417,33 @@ static int apply_host_section(struct config_builder *builder,
 	return error;
 }
 
+/* "At the host itself" needs a host that has ports. */
+static void find_lonely_agents(struct config_builder *builder,
+                               const uint32_t *place_of)
+{
+	for (uint32_t p = 0; p < builder->pool_count; p++) {
+		const struct pool_config *pool =
+			&builder->config->pools[place_of[p]];
+
+		for (uint32_t h = 0; h < pool->host_count; h++) {
+			const struct host_config *host = &pool->hosts[h];
+			const struct config_agent *agent =
+				&host->settings->agent;
+
+			if (agent->kind == AGENT_TCP &&
+			    agent->address.length == 0 &&
+			    host->address.any.sa_family == AF_UNIX)
+				config_errors_add(
+					builder->errors,
+					&builder->pools[p].hosts[h].place,
+					"agent",
+					"%s is no place at a unix socket, "
+					"allowed: tcp://HOST:PORT",
+					agent->text);
+		}
+	}
+}
+
 static int finish_hosts(struct config_builder *builder,
                         const struct foundation *foundation,
                         const uint32_t *place_of)
@@ -393,6 +455,8 @@ static int finish_hosts(struct config_builder *builder,
 		error = apply_host_section(builder, foundation, hosts, place_of,
 		                           &builder->host_sections[i]);
 	name_index_free(hosts);
+	if (error == 0)
+		find_lonely_agents(builder, place_of);
 	return error;
 }
 
@@ -407,11 +471,9 @@ int config_builder_finish(struct config_builder *builder, struct config **ret)
 	place_of = calloc(builder->pool_count + 1, sizeof(*place_of));
 	if (!order || !place_of)
 		return -ENOMEM;
-	error = apply_defaults(builder, IN_CHECKERD, builder->config);
-	for (uint32_t i = 0; error == 0 && i < builder->checkerd.count; i++)
-		config_value_store(builder->checkerd.items[i].key,
-		                   builder->checkerd.items[i].value,
-		                   builder->config);
+	error = finish_globals(builder);
+	config_conflicts_find_files(builder->errors, &builder->checkerd,
+	                            builder->config);
 	if (error == 0)
 		error = lay_foundation(builder, &foundation);
 	if (error == 0)

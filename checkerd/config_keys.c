@@ -1,11 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The table of configuration keys.
- *
- * Keys whose function comes later stand in it too, with the default that
- * they will have: a file that names one at its default loads today and
- * means the same then; one that asks for more is told so.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "config_keys.h"
 
 #include "nearest.h"
@@ -22,6 +15,7 @@
 #define GLOBAL(field)  STORED(struct config, field)
 #define SETTING(field) STORED(struct config_values, settings.field)
 #define REQUEST(field) SETTING(field), .request = true
+#define AT_START(field) GLOBAL(field), .at_start = true
 #define OF_POOL(field) STORED(struct config_values, field)
 
 /* Which kinds of check have a use for a key. */
@@ -50,21 +44,22 @@ static const char *const balance_names[] = { "round_robin", "least_conn",
 const struct config_key config_keys[] = {
 	/* [checkerd] */
 	{ "segment", IN_CHECKERD, TYPE_FILE, "/run/checkerd/health.shm", 2,
-	  1024, GLOBAL(segment), .text = "the mapped file that nginx reads" },
+	  1024, AT_START(segment), .text = "the mapped file that nginx reads" },
 	{ "segment_mode", IN_CHECKERD, TYPE_MODE, "0644", 0600, 0755,
-	  GLOBAL(segment_mode), .text = "its permissions" },
-	{ "control", IN_CHECKERD, TYPE_FILE, "/run/checkerd/control.sock",
-	  .later = true, .text = "REST socket that may change things" },
-	{ "status", IN_CHECKERD, TYPE_FILE, "/run/checkerd/status.sock",
-	  .later = true, .text = "REST socket that only answers GET" },
+	  AT_START(segment_mode), .text = "its permissions" },
+	{ "control", IN_CHECKERD, TYPE_FILE, "/run/checkerd/control.sock", 2,
+	  107, AT_START(control),
+	  .text = "REST socket that may change things" },
+	{ "status", IN_CHECKERD, TYPE_FILE, "/run/checkerd/status.sock", 2, 107,
+	  AT_START(status), .text = "REST socket that only answers GET" },
 	{ "report", IN_CHECKERD, TYPE_FILE, "/run/checkerd/report.sock", 2, 107,
-	  GLOBAL(report), .text = "socket for datagrams from nginx workers" },
+	  AT_START(report), .text = "socket for datagrams from nginx workers" },
 	{ "report_users", IN_CHECKERD, TYPE_TEXT, "www-data nginx", 0, 1024,
-	  GLOBAL(report_users), .text = "who, beside root, may send them" },
-	{ "listen", IN_CHECKERD, TYPE_TEXT, "",
-	  .later = true, .text = "TCP address that only answers GET" },
-	{ "state_dir", IN_CHECKERD, TYPE_FILE, "/var/lib/checkerd",
-	  .later = true, .text = "where manual changes are kept" },
+	  AT_START(report_users), .text = "who, beside root, may send them" },
+	{ "listen", IN_CHECKERD, TYPE_LISTEN, "", 1, 64, AT_START(listen),
+	  .text = "TCP address that only answers GET" },
+	{ "state_dir", IN_CHECKERD, TYPE_FILE, "/var/lib/checkerd", 2, 1024,
+	  AT_START(state_dir), .text = "where changes at runtime are kept" },
 	{ "max_concurrent", IN_CHECKERD, TYPE_NUMBER, "1000", 1, 100000,
 	  GLOBAL(max_concurrent), .text = "probes in flight at most" },
 	{ "include", IN_CHECKERD, TYPE_INCLUDE, "", 1, 1024,
@@ -182,22 +177,56 @@ const struct config_key config_keys[] = {
 	{ "failed_timeout", IN_SETTINGS, TYPE_DURATION, "60s", 10, DAY_MS,
 	  SETTING(failed_timeout_ms), .checks = UNPROBED,
 	  .text = "how long a host without probes stays down" },
-	{ "slow_start", IN_SETTINGS, TYPE_DURATION, "0", .later = true,
+	{ "slow_start", IN_SETTINGS, TYPE_DURATION, "0", 0, DAY_MS,
+	  SETTING(slow_start_ms),
 	  .text = "ramp of the weight after recovery" },
+	{ "agent", IN_SETTINGS, TYPE_AGENT, "off", 0, 255, SETTING(agent),
+	  .text = "who else says how the host is to be used" },
+	{ "agent_send", IN_SETTINGS, TYPE_BYTES, "", 1, 255,
+	  SETTING(agent_send), .text = "bytes that a tcp agent is sent" },
+	{ "agent_interval", IN_SETTINGS, TYPE_DURATION, "", 10, DAY_MS,
+	  SETTING(agent_interval_ms),
+	  .text = "time between two questions to it" },
 	{ "cert_warn", IN_SETTINGS, TYPE_DURATION, "14d", 0,
 	  365 * DAY_MS, SETTING(cert_warn_ms), .checks = OVER_TLS,
 	  .text = "how early an expiring certificate is told of" },
 
 	/* [notify] */
-	{ "exec", IN_NOTIFY, TYPE_FILE, "", .later = true,
+	{ "exec", IN_NOTIFY, TYPE_COMMAND, "", 2, 1024, GLOBAL(notify.exec),
 	  .text = "program to run for each event" },
-	{ "exec_timeout", IN_NOTIFY, TYPE_DURATION, "10s", .later = true,
-	  .text = "how long it may take" },
-	{ "webhook", IN_NOTIFY, TYPE_TEXT, "", .later = true,
+	{ "exec_timeout", IN_NOTIFY, TYPE_DURATION, "10s", 100, 10 * MINUTE_MS,
+	  GLOBAL(notify.exec_timeout_ms), .text = "how long it may take" },
+	{ "exec_max", IN_NOTIFY, TYPE_NUMBER, "1", 1, CONFIG_EXEC_MAX,
+	  GLOBAL(notify.exec_max), .text = "how many may run at a time" },
+	{ "webhook", IN_NOTIFY, TYPE_URL, "", 1, 2048, GLOBAL(notify.webhook),
 	  .text = "URL to post each event to" },
+	{ "webhook_header", IN_NOTIFY, TYPE_HEADER, "", 1, 2048,
+	  GLOBAL(notify.webhook_headers),
+	  .text = "a further header of the posts" },
+	{ "webhook_ca", IN_NOTIFY, TYPE_READABLE, CONFIG_SYSTEM_CA, 2, 1024,
+	  GLOBAL(notify.webhook_ca),
+	  .text = "authorities that are trusted there" },
+	{ "webhook_timeout", IN_NOTIFY, TYPE_DURATION, "10s", 100,
+	  10 * MINUTE_MS, GLOBAL(notify.webhook_timeout_ms),
+	  .text = "bound of one post" },
+	{ "webhook_retry", IN_NOTIFY, TYPE_DURATION, "10m", 0, DAY_MS,
+	  GLOBAL(notify.webhook_retry_ms),
+	  .text = "how old an event is when it is given up" },
 };
 
 const size_t config_key_count = ARRAY_SIZE(config_keys);
+
+struct config_values config_values_of(const struct pool_config *pool,
+                                      const struct settings *settings)
+{
+	return (struct config_values) {
+		.settings = *settings,
+		.upstream = pool->upstream,
+		.priority = pool->priority,
+		.balance = pool->balance,
+		.panic_percent = pool->panic_percent,
+	};
+}
 
 bool config_key_applies(const struct config_key *key, enum check_kind check)
 {

@@ -35,6 +35,7 @@ enum config_type {
 	TYPE_CHOICE,   /* the index in `choices` */
 	TYPE_STATUSES, /* struct status_mask */
 	TYPE_BYTES,    /* struct config_bytes, written with escapes */
+	TYPE_AGENT,    /* struct config_agent */
 	TYPE_PATTERN,  /* this and the following: const struct expectation * */
 	TYPE_NEGATABLE_PATTERN,
 	TYPE_NEGATED_PATTERN,
@@ -44,6 +45,9 @@ enum config_type {
 	TYPE_TOKEN,
 	TYPE_FILE,
 	TYPE_READABLE, /* a file that must be there, or the default's word */
+	TYPE_LISTEN, /* IP:PORT */
+	TYPE_COMMAND,  /* a program that must be there, and its arguments */
+	TYPE_URL,      /* http or https */
 	TYPE_REQUEST_PATH,
 	TYPE_HEADER,  /* repeatable: a list of texts */
 	TYPE_SERVER,  /* repeatable, see server_line.h */
@@ -59,7 +63,7 @@ struct config_key {
 	 * default is empty accepts the empty value beside this range. */
 	uint64_t min, max;
 	const char *const *choices; /* NULL at the end */
-	bool later; /* not supported yet: accepts nothing but its default */
+	bool at_start; /* decided once: a reload does not change it */
 	uint16_t checks; /* one bit per check_kind it is for; 0: all of them */
 	bool request;    /* decides what goes over the wire, or how patiently */
 	bool stored;     /* below; else it is for who reads the sections */
@@ -80,6 +84,10 @@ struct config_values {
 	enum health_balance balance;
 	uint8_t panic_percent;
 };
+
+/* What a pool, or with `settings` one of its hosts, has. */
+struct config_values config_values_of(const struct pool_config *pool,
+                                      const struct settings *settings);
 
 /* Whether that kind of check has a use for the key. */
 bool config_key_applies(const struct config_key *key, enum check_kind check);

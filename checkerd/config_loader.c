@@ -1,45 +1,240 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config_loader.h"
 
+#include "changes.h"
+#include "clock.h"
+#include "config_amend.h"
 #include "config_file.h"
+#include "config_state.h"
 #include "util.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
+typedef void job_fn(struct config_loader *loader, struct config_made *made);
+
 struct config_loader {
 	const char *path;
-	config_loaded_fn loaded;
+	config_made_fn *made;
 	void *owner;
 	sd_event_source *source;
 	int done_fd;
 	pthread_t thread;
 	bool running;
-	bool again;
+	/* as accepted; a job reads them */
+	struct config_builder *draft;
+	struct config *files;
+	json_t *changes;
+	char *state_dir; /* as at the start: a reload cannot move it */
 	/* the thread's until it has written to done_fd */
-	struct config *config;
-	struct config_errors errors;
+	job_fn *job;
+	struct config_made result;
 };
 
-static void *load(void *userdata)
+
+/* --- what jobs do ------------------------------------------------------- */
+
+static void on_contradicted(void *owner, const struct change *change,
+                            const char *file_value)
+{
+	struct config_made *made = owner;
+	const struct config_place place = { .file = CONFIG_RUNTIME,
+		                            .section = change->pool };
+
+	config_errors_add(&made->notes, &place, change->key,
+	                  "the change of %s%s%s gives way: the files say %s "
+	                  "now",
+	                  change->pool, change->host ? "/" : "",
+	                  change->host ? change->host : "",
+	                  file_value ? file_value : "nothing");
+}
+
+/* Whose change the first error is about. */
+static bool read_section(char *section, const char **ret_pool,
+                         const char **ret_host)
+{
+	char *slash;
+
+	*ret_host = NULL;
+	if (!section || (strncmp(section, "pool ", 5) != 0 &&
+	                 strncmp(section, "host ", 5) != 0))
+		return false;
+	*ret_pool = section + 5;
+	slash = *section == 'h' ? strchr(section, '/') : NULL;
+	if (slash) {
+		*slash = '\0';
+		*ret_host = slash + 1;
+	}
+	return true;
+}
+
+/* Without the changes that the error is about, or without any. */
+static json_t *without_misfit(struct config_made *made)
+{
+	struct config_place place = { .file = CONFIG_RUNTIME,
+		                      .section = made->errors.section };
+	const char *pool, *host;
+	json_t *left = NULL;
+
+	config_errors_add(&made->notes, &place, made->errors.key,
+	                  "the change does not fit the files any more: %s",
+	                  made->errors.what ? made->errors.what : "");
+	if (read_section(made->errors.section, &pool, &host))
+		left = changes_without(made->changes, pool, host);
+	if (left && json_array_size(left) == json_array_size(made->changes)) {
+		json_decref(left);
+		left = NULL;
+	}
+	return left ? left : json_array();
+}
+
+/* Changes that were sound with the files before may not be with these. */
+static int amend_as_far_as_possible(struct config_made *made)
+{
+	int error;
+
+	for (;;) {
+		json_t *left;
+
+		error = config_amend(made->draft, made->changes, &made->errors,
+		                     &made->config);
+		if (error != -EINVAL || json_array_size(made->changes) == 0)
+			return error;
+		left = without_misfit(made);
+		config_errors_clear(&made->errors);
+		json_decref(made->changes);
+		made->changes = left;
+		if (!left)
+			return -ENOMEM;
+	}
+}
+
+static int recall_changes(struct config_loader *loader,
+                          struct config_made *made, json_t **ret)
+{
+	char problem[CONFIG_STATE_PROBLEM_SIZE], aside[PATH_MAX];
+	int error;
+
+	if (loader->changes) {
+		*ret = json_incref(loader->changes);
+		return 0;
+	}
+	error = config_state_read(made->files->state_dir, ret, problem);
+	if (error == -EINVAL) {
+		int r = config_state_set_aside(made->files->state_dir, aside);
+
+		config_errors_add(&made->notes,
+		                  &(struct config_place) {
+					  .file = made->files->state_dir },
+		                  NULL,
+		                  "the changes kept there cannot be read: %s; "
+		                  "starting from the files alone, %s%s",
+		                  problem,
+		                  r < 0 ? "the file could not be kept aside: "
+		                        : "the file is kept as ",
+		                  r < 0 ? strerrordesc_np(-r) : aside);
+	} else if (error < 0 && error != -ENOMEM) {
+		config_errors_add(&made->notes,
+		                  &(struct config_place) {
+					  .file = made->files->state_dir },
+		                  NULL,
+		                  "no changes can be read there: %s",
+		                  strerrordesc_np(-error));
+	}
+	if (error < 0)
+		*ret = json_array();
+	return *ret ? 0 : -ENOMEM;
+}
+
+static const char *state_dir(const struct config_loader *loader,
+                             const struct config_made *made)
+{
+	return loader->state_dir ? loader->state_dir : made->files->state_dir;
+}
+
+static void load(struct config_loader *loader, struct config_made *made)
+{
+	json_t *known = NULL;
+	int error;
+
+	error = config_read(loader->path, &config_system, &made->errors,
+	                    &made->draft);
+	if (error == 0)
+		error = config_amend(made->draft, NULL, &made->errors,
+		                     &made->files);
+	if (error == 0)
+		error = recall_changes(loader, made, &known);
+	if (error == 0) {
+		made->changes = changes_reconcile(known, made->files,
+		                                  realtime_us(),
+		                                  on_contradicted, made);
+		error = made->changes ? 0 : -ENOMEM;
+	}
+	if (error == 0 && json_array_size(made->changes) == 0)
+		made->config = config_ref(made->files);
+	else if (error == 0)
+		error = amend_as_far_as_possible(made);
+	if (error == 0 && !json_equal(known, made->changes))
+		made->state_error =
+			config_state_write(state_dir(loader, made), made->changes);
+	json_decref(known);
+	made->error = error;
+}
+
+static void record(struct config_loader *loader, struct config_made *made)
+{
+	made->state_error = config_state_write(loader->state_dir, made->changes);
+}
+
+static void amend(struct config_loader *loader, struct config_made *made)
+{
+	made->error = config_amend(loader->draft, made->changes, &made->errors,
+	                           &made->config);
+	if (made->error == 0)
+		record(loader, made);
+}
+
+/* --- jobs --------------------------------------------------------------- */
+
+static void *run(void *userdata)
 {
 	struct config_loader *loader = userdata;
 
-	if (config_load(loader->path, &config_system, &loader->errors,
-	                &loader->config) < 0)
-		loader->config = NULL;
+	loader->job(loader, &loader->result);
 	eventfd_write(loader->done_fd, 1);
 	return NULL;
+}
+
+static void clear(struct config_made *made)
+{
+	config_unref(made->files);
+	config_unref(made->config);
+	json_decref(made->changes);
+	config_builder_free(made->draft);
+	config_errors_clear(&made->errors);
+	config_errors_clear(&made->notes);
+	*made = (struct config_made) { 0 };
+}
+
+/* The owner may start the next job from its call back. */
+static void tell(struct config_loader *loader)
+{
+	struct config_made made = loader->result;
+
+	loader->result = (struct config_made) { 0 };
+	loader->running = false;
+	loader->made(loader->owner, &made);
+	clear(&made);
 }
 
 static int on_done(sd_event_source *source, int fd, uint32_t revents,
                    void *userdata)
 {
 	struct config_loader *loader = userdata;
-	struct config *config;
 	eventfd_t count;
 
 	(void) source;
@@ -47,16 +242,85 @@ static int on_done(sd_event_source *source, int fd, uint32_t revents,
 	if (eventfd_read(fd, &count) < 0)
 		return 0;
 	pthread_join(loader->thread, NULL);
-	loader->running = false;
-	config = loader->config;
-	loader->config = NULL;
-	loader->loaded(loader->owner, config, &loader->errors);
-	config_errors_clear(&loader->errors);
-	return loader->again ? config_loader_start(loader) : 0;
+	tell(loader);
+	return 0;
 }
 
+static int start(struct config_loader *loader, job_fn *job, json_t *changes)
+{
+	int r;
+
+	if (loader->running)
+		return -EBUSY;
+	loader->job = job;
+	loader->result.changes = json_incref(changes);
+	r = pthread_create(&loader->thread, NULL, run, loader);
+	if (r) {
+		clear(&loader->result);
+		return -r;
+	}
+	loader->running = true;
+	return 0;
+}
+
+bool config_loader_busy(const struct config_loader *loader)
+{
+	return loader->running;
+}
+
+int config_loader_load(struct config_loader *loader)
+{
+	return start(loader, load, NULL);
+}
+
+int config_loader_amend(struct config_loader *loader, json_t *changes)
+{
+	return start(loader, amend, changes);
+}
+
+int config_loader_record(struct config_loader *loader, json_t *changes)
+{
+	return start(loader, record, changes);
+}
+
+void config_loader_load_now(struct config_loader *loader)
+{
+	load(loader, &loader->result);
+	tell(loader);
+}
+
+/* --- what is in force --------------------------------------------------- */
+
+void config_loader_accept(struct config_loader *loader,
+                          struct config_made *made)
+{
+	if (made->files) {
+		config_builder_free(loader->draft);
+		config_unref(loader->files);
+		loader->draft = made->draft;
+		loader->files = config_ref(made->files);
+		made->draft = NULL;
+	}
+	if (!loader->state_dir)
+		loader->state_dir = strdup(loader->files->state_dir);
+	json_decref(loader->changes);
+	loader->changes = json_incref(made->changes);
+}
+
+const struct config *config_loader_files(const struct config_loader *loader)
+{
+	return loader->files;
+}
+
+json_t *config_loader_changes(const struct config_loader *loader)
+{
+	return loader->changes;
+}
+
+/* --- life --------------------------------------------------------------- */
+
 int config_loader_new(struct config_loader **ret, sd_event *event,
-                      const char *path, config_loaded_fn loaded, void *owner)
+                      const char *path, config_made_fn *made, void *owner)
 {
 	struct config_loader *loader = calloc(1, sizeof(*loader));
 	int r;
@@ -64,7 +328,7 @@ int config_loader_new(struct config_loader **ret, sd_event *event,
 	if (!loader)
 		return -ENOMEM;
 	loader->path = path;
-	loader->loaded = loaded;
+	loader->made = made;
 	loader->owner = owner;
 	loader->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = loader->done_fd < 0
@@ -90,23 +354,12 @@ void config_loader_free(struct config_loader *loader)
 		sd_event_source_disable_unref(loader->source);
 		return;
 	}
-	config_unref(loader->config);
-	config_errors_clear(&loader->errors);
+	clear(&loader->result);
+	config_builder_free(loader->draft);
+	config_unref(loader->files);
+	json_decref(loader->changes);
+	free(loader->state_dir);
 	sd_event_source_unref(loader->source);
 	close_fd(&loader->done_fd);
 	free(loader);
-}
-
-int config_loader_start(struct config_loader *loader)
-{
-	int r;
-
-	loader->again = loader->running;
-	if (loader->running)
-		return 0;
-	r = pthread_create(&loader->thread, NULL, load, loader);
-	if (r)
-		return -r;
-	loader->running = true;
-	return 0;
 }

@@ -1,32 +1,72 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Reads the configuration beside the running loop: parsing 100 000 hosts or
- * waiting for DNS must not make a probe late, so it happens in a thread of its
- * own, which touches nothing but the configuration it makes.
+ * Makes configurations beside the running loop: parsing 100 000 hosts, waiting
+ * for DNS or for a disk must not make a probe late.  So it happens in a thread
+ * of its own, one job at a time, which touches nothing but what it makes.
+ *
+ * A configuration is what the files say and the changes at runtime on top of
+ * them.  Changes are on disk before anybody hears that they are made.
  */
 #ifndef CHECKERD_CONFIG_LOADER_H
 #define CHECKERD_CONFIG_LOADER_H
 
 #include "config.h"
+#include "config_errors.h"
 
+#include <jansson.h>
 #include <systemd/sd-event.h>
 
-struct config_errors;
+struct config_builder;
 struct config_loader;
 
-/* Called from the loop with a configuration (a reference for the callee), or
- * with NULL and what is wrong. */
-typedef void (*config_loaded_fn)(void *owner, struct config *config,
-                                 const struct config_errors *errors);
+/* What a job made; the loader's until config_loader_accept(). */
+struct config_made {
+	int error; /* 0; -EINVAL: `errors`; -ENOMEM */
+	int state_error; /* changes could not be kept: a negative errno */
+	struct config *files;  /* what the files say; NULL: not read anew */
+	struct config *config; /* with the changes; NULL: not built anew */
+	json_t *changes;       /* that hold with it */
+	struct config_errors errors;
+	/* changes that gave way to the files, and trouble with the state
+	 * file: one line each */
+	struct config_errors notes;
+	/* private: what the files said, not finished */
+	struct config_builder *draft;
+};
 
+/* Called from the loop when a job is done. */
+typedef void config_made_fn(void *owner, struct config_made *made);
+
+/* `path` must outlive the loader. */
 int config_loader_new(struct config_loader **ret, sd_event *event,
-                      const char *path, config_loaded_fn loaded, void *owner);
+                      const char *path, config_made_fn *made, void *owner);
 
-/* A load under way is left to itself: only for the end of the process. */
+/* A job under way is left to itself: only for the end of the process. */
 void config_loader_free(struct config_loader *loader); /* accepts NULL */
 
-/* Starts a load; one asked for during another follows it.  Returns 0 or a
- * negative errno. */
-int config_loader_start(struct config_loader *loader);
+/* Reads the files and the state file and calls back before it returns. */
+void config_loader_load_now(struct config_loader *loader);
+
+/* Whether a job is under way. */
+bool config_loader_busy(const struct config_loader *loader);
+
+/* The following start a job and return 0 or a negative errno; not while
+ * another runs.  `changes` are borrowed for a reference.
+ *
+ * load: the files anew, with the changes that still stand.
+ * amend: another set of changes on the files as last accepted.
+ * record: only puts another set on disk. */
+int config_loader_load(struct config_loader *loader);
+int config_loader_amend(struct config_loader *loader, json_t *changes);
+int config_loader_record(struct config_loader *loader, json_t *changes);
+
+/* During the call back: what was made is in force, and what later jobs start
+ * from. */
+void config_loader_accept(struct config_loader *loader,
+                          struct config_made *made);
+
+/* As last accepted. */
+const struct config *config_loader_files(const struct config_loader *loader);
+json_t *config_loader_changes(const struct config_loader *loader);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "config_value.h"
 
+#include "address.h"
 #include "config_errors.h"
 #include "parse.h"
 
@@ -112,6 +113,54 @@ static int read_bytes(const struct config_key *key, const char *text,
 	return size > key->max ? -ERANGE : 0;
 }
 
+/* The port of an agent is never left to a default. */
+static bool has_port(const char *address)
+{
+	const char *colon = strrchr(address, ':');
+
+	return colon && !strchr(colon, ']');
+}
+
+/* An address that is a name stays empty, with the port: who knows how to, will
+ * resolve it. */
+static int read_agent(const struct config_key *key, const char *text,
+                      struct arena *arena, union config_value *ret)
+{
+	static const char scheme[] = "tcp://";
+	struct config_agent *agent = arena_alloc(arena, 1, sizeof(*agent));
+	const char *where = text + strlen(scheme);
+	size_t name_length;
+	uint64_t port;
+	int error;
+
+	if (!agent)
+		return -ENOMEM;
+	ret->agent = agent;
+	agent->text = text;
+	if (strlen(text) > key->max)
+		return -ERANGE;
+	if (strcmp(text, "off") == 0)
+		return 0;
+	agent->kind = AGENT_HEADER;
+	if (strcmp(text, "header") == 0)
+		return 0;
+	agent->kind = AGENT_TCP;
+	if (strncmp(text, scheme, strlen(scheme)) != 0 || !has_port(where))
+		return -EINVAL;
+	if (*where == ':') {
+		error = parse_unsigned(&port, where + 1, 1, UINT16_MAX);
+		agent->port = (uint16_t) port;
+		return error < 0 ? -EINVAL : 0;
+	}
+	error = address_parse(&agent->address, where, &name_length,
+	                      &agent->port);
+	if (error == -ENOENT)
+		return 0;
+	if (error == 0 && agent->address.any.sa_family == AF_UNIX)
+		return -EINVAL;
+	return error;
+}
+
 static int read_text(const struct config_key *key, const char *text,
                      struct arena *arena, union config_value *ret)
 {
@@ -154,6 +203,41 @@ static int read_readable(const struct config_key *key, const char *text,
 	if (strcmp(text, key->default_text) == 0)
 		return read_text(key, text, arena, ret);
 	return read_file(key, text, arena, ret);
+}
+
+static int read_listen(const struct config_key *key, const char *text,
+                       struct arena *arena, union config_value *ret)
+{
+	const char *port = strrchr(text, ':');
+	struct address address;
+	size_t name_size;
+	uint16_t number;
+
+	if (!port || port[1] == '\0' ||
+	    port[1 + strspn(port + 1, "0123456789")] != '\0' ||
+	    address_parse(&address, text, &name_size, &number) < 0 ||
+	    address.any.sa_family == AF_UNIX)
+		return -EINVAL;
+	return read_text(key, text, arena, ret);
+}
+
+/* The program; what follows a blank is an argument. */
+static int read_command(const struct config_key *key, const char *text,
+                        struct arena *arena, union config_value *ret)
+{
+	size_t size = strcspn(text, CONFIG_BLANKS);
+
+	if (text[0] != '/' || text[size - 1] == '/')
+		return -EINVAL;
+	return read_text(key, text, arena, ret);
+}
+
+static int read_url(const struct config_key *key, const char *text,
+                    struct arena *arena, union config_value *ret)
+{
+	if (!text_is_url(text))
+		return -EINVAL;
+	return read_text(key, text, arena, ret);
 }
 
 /* Blanks would end the target early, and a # is never sent. */
@@ -277,6 +361,9 @@ static const struct type {
 	[TYPE_BYTES] = { read_bytes, "text with escapes",
 	                 .allowed = "UTF-8 without control characters, and "
 	                            "\\r \\n \\t \\\\ \\xNN" },
+	[TYPE_AGENT] = { read_agent, "agent",
+	                 .allowed = "off, header, tcp://HOST:PORT, "
+	                            "or tcp://:PORT at the host itself" },
 	[TYPE_PATTERN] = { read_text, "text", .allowed = UTF8_TEXT },
 	[TYPE_NEGATABLE_PATTERN] = { read_text, "text", .allowed = UTF8_TEXT },
 	[TYPE_NEGATED_PATTERN] = { read_text, "text", .allowed = UTF8_TEXT },
@@ -293,6 +380,15 @@ static const struct type {
 	[TYPE_READABLE] = { read_readable, "absolute file name",
 	                    .allowed = "a name that starts with / and has no "
 	                               "control characters" },
+	[TYPE_LISTEN] = { read_listen, "address to listen at",
+	                  .allowed = "IP:PORT or [IPv6]:PORT" },
+	[TYPE_COMMAND] = { read_command, "command",
+	                   .allowed = "a program's name that starts with /, "
+	                              "and arguments after blanks; no shell "
+	                              "reads it" },
+	[TYPE_URL] = { read_url, "URL",
+	               .allowed = "http:// or https://, a host, a port and a "
+	                          "path, without blanks, quotes and #" },
 	[TYPE_REQUEST_PATH] = { read_request_path, "request target",
 	                        .allowed = "/ and printable ASCII without "
 	                                   "blanks and #" },
@@ -359,14 +455,6 @@ int config_value_parse(const struct config_key *key, const char *text,
 	int error;
 
 	memset(ret, 0, sizeof(*ret));
-	if (key->later) {
-		if (strcmp(text, key->default_text) == 0)
-			return 0;
-		snprintf(problem, CONFIG_PROBLEM_SIZE,
-		         "not supported yet, allowed: its default, \"%s\"",
-		         key->default_text);
-		return -EINVAL;
-	}
 	if (*text == '\0' && *key->default_text == '\0' &&
 	    key->type != TYPE_STATUSES) {
 		if (key->type >= TYPE_TEXT)
@@ -446,6 +534,8 @@ void config_value_store(const struct config_key *key, union config_value value,
 		memcpy(at, value.statuses, key->size);
 	else if (key->type == TYPE_BYTES)
 		memcpy(at, value.bytes ? value.bytes : &no_bytes, key->size);
+	else if (key->type == TYPE_AGENT)
+		memcpy(at, value.agent, key->size);
 	else if (form_of(key))
 		memcpy(at, &value.expectation, sizeof(value.expectation));
 	else if (key->type >= TYPE_TEXT)
@@ -512,10 +602,22 @@ bool config_value_equal(const struct config_key *key, const void *a,
 		return lists_equal(key, load_pointer(at_a), load_pointer(at_b));
 	if (key->type == TYPE_BYTES)
 		return bytes_equal((const void *) at_a, (const void *) at_b);
+	if (key->type == TYPE_AGENT)
+		return config_agent_equal((const void *) at_a,
+		                          (const void *) at_b);
 	if (key->type >= TYPE_TEXT || form_of(key))
 		return strcmp(written(key, load_pointer(at_a)),
 		              written(key, load_pointer(at_b))) == 0;
 	return memcmp(at_a, at_b, key->size) == 0;
+}
+
+const char *config_value_list_text(const struct config_key *key,
+                                   const void *structure, size_t index)
+{
+	const char *list = load_pointer((const char *) structure + key->offset);
+	const void *item = load_pointer(list + index * sizeof(item));
+
+	return item ? written(key, item) : NULL;
 }
 
 void config_value_print_text(const struct config_key *key,
@@ -524,6 +626,7 @@ void config_value_print_text(const struct config_key *key,
 	const struct type *type = &types[key->type];
 	const void *at = (const char *) structure + key->offset;
 	const struct config_bytes *bytes = at;
+	const struct config_agent *agent = at;
 	char text[STATUS_MASK_TEXT_SIZE];
 	uint64_t number;
 
@@ -533,6 +636,8 @@ void config_value_print_text(const struct config_key *key,
 		fputs(status_mask_text(at, text), stream);
 	} else if (key->type == TYPE_BYTES) {
 		escaped_print(bytes->data, bytes->size, stream);
+	} else if (key->type == TYPE_AGENT) {
+		fputs(agent->text, stream);
 	} else if (key->type == TYPE_SWITCH) {
 		fputs(load_number(key, structure) ? "on" : "off", stream);
 	} else {

@@ -22,6 +22,7 @@ union config_value {
 	const char *text;
 	const struct status_mask *statuses;
 	const struct config_bytes *bytes;
+	struct config_agent *agent;
 	const struct expectation *expectation;
 };
 
@@ -46,6 +47,11 @@ bool config_value_equal(const struct config_key *key, const void *a,
 /* The text alone; not for lists, which have several. */
 void config_value_print_text(const struct config_key *key,
                              const void *structure, FILE *stream);
+
+/* Of a list: the text of item `index`, which is at most their count; NULL
+ * behind the last. */
+const char *config_value_list_text(const struct config_key *key,
+                                   const void *structure, size_t index);
 
 /* As lines, "KEY = TEXT", that read back as the same value. */
 void config_value_print(const struct config_key *key, const void *structure,

@@ -5,11 +5,17 @@
  */
 #include "daemon.h"
 
+#include "api.h"
+#include "clock.h"
 #include "config.h"
-#include "config_file.h"
-#include "config_loader.h"
+#include "config_keys.h"
+#include "config_value.h"
+#include "control.h"
 #include "log.h"
 #include "message_ids.h"
+#include "notify.h"
+#include "readers.h"
+#include "publication.h"
 #include "report_receiver.h"
 #include "rounds.h"
 #include "segment_writer.h"
@@ -35,27 +41,21 @@
 
 struct daemon {
 	const char *path;
-	char *segment; /* as at the start: a reload cannot move it */
-	uint32_t segment_mode;
+	struct config *first; /* of the start: some keys hold from there on */
 	sd_event *event;
 	sd_event_source *beat;
 	struct segment_writer *writer;
 	struct rounds *rounds;
-	struct config_loader *loader;
+	struct api *api;
+	struct control *control;
+	struct notify *notify;
+	struct readers readers; /* of the segment */
 	struct report_receiver *reports; /* NULL: nobody can report */
 	uint64_t refused_told; /* reports, as last said */
 	uint64_t refused_told_us;
 	unsigned beats;
 	struct rounds_summary told;
 };
-
-static void say_errors(const struct config_errors *errors)
-{
-	for (size_t i = 0; i < errors->kept; i++)
-		log_error("%s", errors->texts[i]);
-	if (errors->count > errors->kept)
-		log_error("and %zu more", errors->count - errors->kept);
-}
 
 /* --- systemd ------------------------------------------------------------ */
 
@@ -97,10 +97,12 @@ static int on_beat(sd_event_source *source, uint64_t due_us, void *userdata)
 
 	(void) due_us;
 	rounds_beat(daemon->rounds);
+	api_beat(daemon->api);
 	if (++daemon->beats % STATUS_BEATS == 0)
 		tell_status(daemon, "");
 	sd_event_now(daemon->event, CLOCK_MONOTONIC, &now_us);
 	tell_refused(daemon, now_us);
+	notify_beat(daemon->notify, now_us);
 	return sd_event_source_set_time(source, now_us + BEAT_US);
 }
 
@@ -120,49 +122,52 @@ static int on_reload(sd_event_source *source,
                      const struct signalfd_siginfo *info, void *userdata)
 {
 	struct daemon *daemon = userdata;
-	int r;
 
 	(void) source;
 	(void) info;
 	sd_notify(0, "RELOADING=1");
-	r = config_loader_start(daemon->loader);
-	if (r < 0) {
-		log_error("cannot reload: %s", strerror(-r));
-		sd_notify(0, "READY=1");
-	}
+	control_reload(daemon->control, NULL, NULL);
 	return 0;
 }
 
-static void on_loaded(void *owner, struct config *config,
-                      const struct config_errors *errors)
+/* What a reload cannot move. */
+static void say_postponed(const struct daemon *daemon,
+                          const struct config *config)
+{
+	for (size_t i = 0; i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+		char text[CONFIG_PROBLEM_SIZE] = "";
+		FILE *stream;
+
+		if (!key->at_start ||
+		    config_value_equal(key, config, daemon->first))
+			continue;
+		stream = fmemopen(text, sizeof(text), "w");
+		if (stream) {
+			config_value_print_text(key, config, stream);
+			fclose(stream);
+		}
+		log_warning("%s: %s = %s takes effect at the next start",
+		            daemon->path, key->name, text);
+	}
+}
+
+static void on_reloaded(void *owner, const struct config *config)
 {
 	struct daemon *daemon = owner;
-	int r = -EINVAL;
 
-	say_errors(errors);
-	if (config && strcmp(config->segment, daemon->segment) != 0)
-		log_warning("%s: segment = %s takes effect at the next start",
-		            daemon->path, config->segment);
-	if (config && config->segment_mode != daemon->segment_mode)
-		log_warning("%s: segment_mode = %04o takes effect at the next "
-		            "start",
-		            daemon->path, (unsigned) config->segment_mode);
 	if (config) {
-		r = rounds_install(daemon->rounds, config);
-		if (r < 0)
-			log_error("cannot put the configuration in force: %s",
-			          strerror(-r));
-	}
-	if (r < 0)
-		log_fields(LOG_ERR, MESSAGE_CONFIG_REFUSED, NULL, 0,
-		           "%s refused, the running configuration stays",
-		           daemon->path);
-	else
+		say_postponed(daemon, config);
+		notify_configure(daemon->notify, config);
 		log_fields(
 			LOG_NOTICE, MESSAGE_CONFIG_RELOADED, NULL, 0,
 			"%s reloaded: %" PRIu32 " hosts in %" PRIu32 " pools",
 			daemon->path, config->host_count, config->pool_count);
-	config_unref(config);
+	} else {
+		log_fields(LOG_ERR, MESSAGE_CONFIG_REFUSED, NULL, 0,
+		           "%s refused, the running configuration stays",
+		           daemon->path);
+	}
 	tell_status(daemon, "READY=1\n");
 }
 
@@ -172,9 +177,14 @@ static bool on_report(void *owner, const struct health_report *report,
                       pid_t sender)
 {
 	struct daemon *daemon = owner;
+	const struct reader hello = { sender, report->reader_version,
+		                      report->seq, monotonic_us() };
 
-	(void) sender;
-	return rounds_report(daemon->rounds, report);
+	if (!rounds_report(daemon->rounds, report))
+		return false;
+	if (report->kind == HEALTH_REPORT_HELLO)
+		readers_hello(&daemon->readers, &hello);
+	return true;
 }
 
 /* Checks go on without it. */
@@ -188,6 +198,35 @@ static void listen_to_nginx(struct daemon *daemon, const struct config *config)
 		log_warning("report socket %s: %s; failures of live traffic "
 		            "will not be heard of",
 		            config->report, strerror(-r));
+}
+
+/* --- who is told of events ---------------------------------------------- */
+
+static void on_event(void *owner)
+{
+	struct daemon *daemon = owner;
+
+	notify_poke(daemon->notify);
+}
+
+static const struct health_shm *shm_now(void *owner)
+{
+	struct daemon *daemon = owner;
+
+	return segment_writer_shm(daemon->writer);
+}
+
+/* They begin with what the process before may have left untold. */
+static int open_notify(struct daemon *daemon)
+{
+	int r = notify_new(&daemon->notify, daemon->event, shm_now, daemon,
+	                   segment_writer_told(daemon->writer));
+
+	if (r < 0)
+		return r;
+	publish_completed(daemon->writer);
+	segment_writer_on_event(daemon->writer, on_event, daemon);
+	return 0;
 }
 
 /* --- life --------------------------------------------------------------- */
@@ -243,7 +282,19 @@ static int open_loop(struct daemon *daemon)
 	return r;
 }
 
-static int start(struct daemon *daemon, struct config *config)
+static int open_api(struct daemon *daemon)
+{
+	const struct api_world world = {
+		.control = daemon->control,
+		.rounds = daemon->rounds,
+		.writer = daemon->writer,
+		.readers = &daemon->readers,
+	};
+
+	return api_new(&daemon->api, daemon->event, &world, daemon->first);
+}
+
+static int start(struct daemon *daemon)
 {
 	static const char *const fates[] = {
 		[SEGMENT_CREATED] = "a new segment",
@@ -251,62 +302,66 @@ static int start(struct daemon *daemon, struct config *config)
 		[SEGMENT_REPLACED] = "a new segment with the states of the "
 				     "one before",
 	};
-	int r;
+	const struct config *config;
+	int fate = 0, r;
 
-	daemon->segment = strdup(config->segment);
-	daemon->segment_mode = config->segment_mode;
-	if (!daemon->segment)
-		return -ENOMEM;
-	r = open_segment(daemon, config);
-	if (r >= 0)
-		r = open_loop(daemon);
+	r = control_load(daemon->control);
 	if (r < 0)
 		return r;
-	r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
+	config = control_config(daemon->control);
+	daemon->first = config_ref((struct config *) config);
+	r = open_segment(daemon, config);
+	if (r < 0)
+		return r;
+	r = open_notify(daemon);
 	if (r >= 0)
-		r = config_loader_new(&daemon->loader, daemon->event,
-		                      daemon->path, on_loaded, daemon);
+		r = rounds_new(&daemon->rounds, daemon->event, daemon->writer);
 	if (r >= 0)
-		r = rounds_install(daemon->rounds, config);
+		r = control_start(daemon->control, daemon->rounds);
+	if (r >= 0) {
+		fate = r;
+		r = open_api(daemon);
+	}
 	if (r < 0) {
 		log_error("cannot start with segment %s: %s", config->segment,
 		          strerror(-r));
 		return r;
 	}
+	notify_configure(daemon->notify, config);
 	listen_to_nginx(daemon, config);
 	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
 	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
 	           " hosts in %" PRIu32 " pools, with %s",
-	           config->host_count, config->pool_count, fates[r]);
+	           config->host_count, config->pool_count, fates[fate]);
 	tell_status(daemon, "READY=1\n");
 	return 0;
 }
 
 static void stop(struct daemon *daemon)
 {
-	config_loader_free(daemon->loader);
+	control_free(daemon->control);
 	report_receiver_free(daemon->reports);
 	rounds_free(daemon->rounds);
+	api_free(daemon->api);
+	notify_free(daemon->notify);
 	segment_writer_free(daemon->writer);
+	config_unref(daemon->first);
 	sd_event_source_unref(daemon->beat);
 	sd_event_unref(daemon->event);
-	free(daemon->segment);
 }
 
 int daemon_run(const char *path)
 {
 	struct daemon daemon = { .path = path };
-	struct config_errors errors = { 0 };
-	struct config *config = NULL;
 	int r;
 
 	log_open();
-	r = config_load(path, &config_system, &errors, &config);
-	say_errors(&errors);
-	config_errors_clear(&errors);
+	r = open_loop(&daemon);
 	if (r >= 0)
-		r = start(&daemon, config);
-	config_unref(config);
+		r = control_new(&daemon.control, daemon.event, path,
+		                on_reloaded, &daemon);
+	if (r >= 0)
+		r = start(&daemon);
 	if (r >= 0)
 		r = sd_event_loop(daemon.event);
 	if (r >= 0)

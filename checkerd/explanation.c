@@ -95,6 +95,12 @@ const char *explanation(uint64_t word, const struct health_detail *detail,
 		                "%s",
 		                health_admin_name(health_word_admin(word)),
 		                health_verdict_name(verdict));
+	else if (health_word_agent(word) != HEALTH_AGENT_NONE)
+		used = snprintf(buffer, EXPLANATION_SIZE,
+		                "its agent says %s, which no check undoes; "
+		                "checks say %s",
+		                health_agent_name(health_word_agent(word)),
+		                health_verdict_name(verdict));
 	else if (verdict == HEALTH_UP)
 		used = explain_up(buffer, failures, outcome, detail);
 	else if (verdict == HEALTH_DOWN)

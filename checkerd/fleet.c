@@ -13,22 +13,41 @@ static bool host_checking(const struct host *host)
 	       host->config->settings->initial == INITIAL_CHECKING;
 }
 
+/* Neither a person nor an agent took it out: their orders hold in a panic. */
+static bool host_eligible(const struct host *host)
+{
+	enum health_agent agent = agent_state_order(host->agent_state);
+
+	return host->admin == HEALTH_AUTO && agent != HEALTH_AGENT_DRAIN &&
+	       agent != HEALTH_AGENT_MAINT && !host_checking(host);
+}
+
 static bool host_fit(const struct host *host)
 {
-	return host->admin == HEALTH_AUTO &&
-	       host->verdict.verdict != HEALTH_DOWN && !host_checking(host);
+	return host_eligible(host) && !host->agent_state.down &&
+	       host->verdict.verdict != HEALTH_DOWN;
+}
+
+/* All that scales a weight does so here. */
+static uint32_t effective_weight(const struct host *host)
+{
+	uint32_t weight = host->weight * HEALTH_WEIGHT_UNIT *
+	                  host->agent_state.percent / 100;
+	uint32_t ramped =
+		(uint32_t) ((uint64_t) weight * host->ramp / FLEET_RAMP_FULL);
+
+	return ramped > 0 || weight == 0 ? ramped : 1;
 }
 
 /* What one host contributes to its pool's counts, times `sign`. */
 static void count(struct pool *pool, const struct host *host, int sign)
 {
-	bool eligible = host->admin == HEALTH_AUTO && !host_checking(host);
+	bool fit = host_fit(host);
 
-	pool->eligible += (uint32_t) (eligible * sign);
-	pool->fit += (uint32_t) (host_fit(host) * sign);
-	pool->up +=
-		(uint32_t) ((eligible && host->verdict.verdict == HEALTH_UP) *
-	                    sign);
+	pool->eligible += (uint32_t) (host_eligible(host) * sign);
+	pool->fit += (uint32_t) (fit * sign);
+	pool->up += (uint32_t) ((fit && host->verdict.verdict == HEALTH_UP) *
+	                        sign);
 }
 
 static bool update_panic(struct pool *pool)
@@ -158,13 +177,16 @@ int fleet_new(struct fleet **ret, struct config *config)
 			host->index = (uint32_t) (host - fleet->hosts);
 			host->pool = p;
 			host->admin = (uint8_t) host->config->admin;
+			host->weight = host->config->weight;
+			host->ramp = FLEET_RAMP_FULL;
 			host->verdict = initial_verdict(host->config);
+			host->agent_state = agent_state_neutral;
 			count(pool, host, 1);
 			host++;
 		}
 		update_panic(pool);
 	}
-	if (find_targets(fleet) < 0) {
+	if (find_targets(fleet) < 0 || fleet_find_agents(fleet) < 0) {
 		fleet_free(fleet);
 		return -ENOMEM;
 	}
@@ -180,6 +202,7 @@ void fleet_free(struct fleet *fleet)
 	free(fleet->pools);
 	free(fleet->hosts);
 	free(fleet->targets);
+	free(fleet->agents);
 	free(fleet);
 }
 
@@ -209,18 +232,46 @@ bool fleet_judge(struct fleet *fleet, struct host *host, struct verdict verdict,
 	return update_panic(pool);
 }
 
+bool fleet_advise(struct fleet *fleet, struct host *host,
+                  struct agent_state agent_state)
+{
+	struct pool *pool = &fleet->pools[host->pool];
+
+	count(pool, host, -1);
+	host->agent_state = agent_state;
+	count(pool, host, 1);
+	return update_panic(pool);
+}
+
+void fleet_ramp(struct host *host, uint32_t share)
+{
+	host->ramp = share;
+}
+
+bool fleet_order(struct fleet *fleet, struct host *host,
+                 enum health_admin admin, uint16_t weight)
+{
+	struct pool *pool = &fleet->pools[host->pool];
+
+	count(pool, host, -1);
+	host->admin = (uint8_t) admin;
+	host->weight = weight;
+	count(pool, host, 1);
+	return update_panic(pool);
+}
+
 uint64_t fleet_word(const struct fleet *fleet, const struct host *host)
 {
 	bool panic = fleet->pools[host->pool].panic;
-	bool routable =
-		host_fit(host) ||
-		(panic && host->admin == HEALTH_AUTO && !host_checking(host));
+	bool routable = host_fit(host) || (panic && host_eligible(host));
+	enum health_agent agent = agent_state_order(host->agent_state);
 
-	return health_word_make(
-		(enum health_verdict) host->verdict.verdict,
-		(enum health_admin) host->admin, routable, host_checking(host),
-		host->config->weight * HEALTH_WEIGHT_UNIT,
-		host->verdict.failcount, (enum health_outcome) host->outcome);
+	return health_word_make((enum health_verdict) host->verdict.verdict,
+	                        (enum health_admin) host->admin, routable,
+	                        host_checking(host), effective_weight(host),
+	                        host->verdict.failcount,
+	                        (enum health_outcome) host->outcome) |
+	       (uint64_t) agent << HEALTH_WORD_AGENT_SHIFT;
 }
 
 uint64_t fleet_pool_word(const struct fleet *fleet, uint32_t pool)

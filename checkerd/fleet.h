@@ -10,6 +10,8 @@
 #ifndef CHECKERD_FLEET_H
 #define CHECKERD_FLEET_H
 
+#include "address.h"
+#include "agent_line.h"
 #include "schedule.h"
 #include "verdict.h"
 
@@ -22,10 +24,15 @@ struct pool_config;
 struct host {
 	const struct host_config *config;
 	struct target *target;
-	struct host *next; /* of the same target */
+	struct host *next;       /* of the same target */
+	struct agent *agent;     /* that is asked about it, or NULL */
+	struct host *next_asked; /* of the same agent */
 	uint32_t index;
 	uint32_t pool;
 	struct verdict verdict;
+	struct agent_state agent_state; /* what holds by its agent's word */
+	uint32_t ramp;   /* share of the weight since it recovered */
+	uint16_t weight; /* this and `admin` begin as configured */
 	uint8_t admin;   /* enum health_admin */
 	uint8_t outcome; /* enum health_outcome, the last one that counted */
 };
@@ -44,11 +51,22 @@ struct target {
 	bool out_of_turn; /* this probe came at once: the next at its phase */
 };
 
+/* Who is asked how hosts are to be used.  Hosts, of any pools, that ask the
+ * same agent the same, as often and as patiently, share its answer. */
+struct agent {
+	struct schedule_entry timer; /* first, so that it leads to the agent */
+	struct address address;
+	struct host *hosts; /* at least one; by host->next_asked */
+	uint32_t index;     /* of its first host */
+	uint32_t turn;      /* how often it was asked */
+	struct call *call;  /* the question under way: the daemon's, or NULL */
+};
+
 struct pool {
 	const struct pool_config *config;
 	struct host *hosts;
 	uint32_t fit;      /* would take traffic if nobody were in panic */
-	uint32_t eligible; /* not taken out by a person */
+	uint32_t eligible; /* not taken out by a person or an agent */
 	uint32_t up;
 	bool panic;
 	bool panic_told; /* what the segment and the events say of it */
@@ -59,9 +77,11 @@ struct fleet {
 	struct pool *pools;
 	struct host *hosts;
 	struct target *targets;
+	struct agent *agents;
 	uint32_t pool_count;
 	uint32_t host_count;
 	uint32_t target_count;
+	uint32_t agent_count;
 };
 
 /* All hosts as if never seen before.  Returns 0 or -ENOMEM. */
@@ -78,7 +98,28 @@ void fleet_recall(struct fleet *fleet, struct host *host, uint64_t word,
 bool fleet_judge(struct fleet *fleet, struct host *host, struct verdict verdict,
                  enum health_outcome outcome);
 
+/* Sets the share of the weight that a host has got back since it recovered,
+ * from 0 to FLEET_RAMP_FULL.  Even the least is some. */
+#define FLEET_RAMP_FULL UINT32_C(65536)
+void fleet_ramp(struct host *host, uint32_t share);
+
+/* A person's order; as fleet_judge(). */
+bool fleet_order(struct fleet *fleet, struct host *host,
+                 enum health_admin admin, uint16_t weight);
+
+/* What its agent has come to; as fleet_judge(). */
+bool fleet_advise(struct fleet *fleet, struct host *host,
+                  struct agent_state agent_state);
+
 uint64_t fleet_word(const struct fleet *fleet, const struct host *host);
 uint64_t fleet_pool_word(const struct fleet *fleet, uint32_t pool);
+
+/* --- fleet_agents.c ------------------------------------------------------- */
+
+/* For fleet_new().  Returns 0 or -ENOMEM. */
+int fleet_find_agents(struct fleet *fleet);
+
+/* Whether agents of two fleets are asked the same at the same place. */
+bool fleet_same_agent(const struct agent *a, const struct agent *b);
 
 #endif

@@ -20,6 +20,9 @@
 /* Probes that counted for nothing, with their number in CHECKERD_COUNT. */
 #define MESSAGE_INCONCLUSIVE "44a25b3aab224a9caf45eb69c9c9da92"
 
+/* A pool or host changed by a person, with CHECKERD_POOL, _HOST and _UID. */
+#define MESSAGE_CHANGED "05733b6e75ac457f9cb21ae0a7202c58"
+
 /* checkerd itself; no fields. */
 #define MESSAGE_STARTED         "2eca51fb8be04c1184a6e0e5858391c2"
 #define MESSAGE_STOPPED         "21a38a87013a4e369d91100f38b66309"

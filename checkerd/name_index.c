@@ -41,7 +41,7 @@ struct name_index *name_index_new(uint32_t capacity)
 		slots *= 2;
 	index->capacity = capacity;
 	index->mask = (uint32_t) (slots - 1);
-	index->names = arena_new();
+	index->names = arena_new(NULL);
 	index->slots = calloc(slots, sizeof(*index->slots));
 	if (!index->names || !index->slots) {
 		name_index_free(index);

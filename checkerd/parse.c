@@ -9,6 +9,7 @@
 
 #include "util.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -318,4 +319,58 @@ bool text_is_token(const char *text, size_t size)
 			return false;
 	}
 	return size > 0;
+}
+
+/* "name", "10.0.0.1" or "[::1]", and maybe ":8080". */
+static bool is_host_and_port(const char *text, size_t size)
+{
+	char host[INET6_ADDRSTRLEN], port[6] = "80";
+	const char *end = memchr(text, *text == '[' ? ']' : ':', size);
+	size_t length = end ? (size_t) (end - text) : size;
+	struct in6_addr ip;
+	uint64_t number;
+
+	if (*text == '[') {
+		if (!end || length > sizeof(host))
+			return false;
+		memcpy(host, text + 1, length - 1);
+		host[length - 1] = '\0';
+		if (inet_pton(AF_INET6, host, &ip) != 1)
+			return false;
+		length++;
+	} else if (!text_is_name(text, length)) {
+		return false;
+	}
+	text += length;
+	size -= length;
+	if (size > sizeof(port) || (size > 0 && *text != ':'))
+		return false;
+	if (size > 0) {
+		memcpy(port, text + 1, size - 1);
+		port[size - 1] = '\0';
+	}
+	return parse_unsigned(&number, port, 1, UINT16_MAX) == 0;
+}
+
+bool text_is_url(const char *text)
+{
+	static const char *const schemes[] = { "http://", "https://" };
+	const char *authority = NULL, *at;
+	size_t size;
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
+		size = strlen(schemes[i]);
+		if (strncasecmp(text, schemes[i], size) == 0)
+			authority = text + size;
+	}
+	if (!authority || !text_is_id(text, strlen(text)) ||
+	    strpbrk(text, "#\\"))
+		return false;
+	size = strcspn(authority, "/?");
+	at = memrchr(authority, '@', size);
+	if (at) {
+		size -= (size_t) (at + 1 - authority);
+		authority = at + 1;
+	}
+	return is_host_and_port(authority, size);
 }

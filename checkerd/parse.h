@@ -64,4 +64,9 @@ bool text_is_id(const char *text, size_t size);
 /* Not empty, what HTTP allows in a method or a field name. */
 bool text_is_token(const char *text, size_t size);
 
+/* http:// or https://, a host (a name, an IPv4 address, an IPv6 address in
+ * brackets), maybe USER:PASSWORD@ before it and :PORT behind, and maybe a path
+ * and a query: printable ASCII without blanks, quotes, backslashes and #. */
+bool text_is_url(const char *text);
+
 #endif

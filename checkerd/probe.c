@@ -368,37 +368,37 @@ static int prepare(struct probe *probe)
 	return code == CURLE_OK ? 0 : -ENOMEM;
 }
 
-int probe_start(struct prober *prober, struct probe_line *line,
-                const struct address *address, const struct settings *settings,
-                const struct probe_wants *wants, probe_done_fn done,
-                void *owner, struct probe **ret)
+/* One to be completed and launched; NULL if there is no memory for it. */
+static struct probe *ready(struct prober *prober, const struct check *check,
+                           const struct address *address,
+                           const struct settings *settings, probe_done_fn done,
+                           void *owner)
 {
-	struct probe *probe;
-	int r;
+	struct probe *probe = take_idle(prober);
 
-	assert(settings->check != CHECK_NONE);
-	probe = take_idle(prober);
 	if (probe == NULL)
-		return -ENOMEM;
-	probe->check = checks[settings->check];
+		return NULL;
+	probe->check = check;
 	probe->settings = settings;
 	probe->wants = (struct probe_wants) { 0 };
-	if (wants != NULL)
-		probe->wants = *wants;
-	else
-		probe_wants_add(&probe->wants, settings);
 	probe->done = done;
 	probe->owner = owner;
 	probe->address = *address;
-	if (settings->port != 0)
-		address_set_port(&probe->address, settings->port);
+	return probe;
+}
+
+static int launch(struct probe *probe, struct probe_line *line,
+                  struct probe **ret)
+{
+	int r;
+
 	begin(probe);
 	link_in_flight(probe);
 	r = probe_line_take(line, probe);
 	if (r >= 0)
 		r = prepare(probe);
 	if (r >= 0)
-		r = curl_loop_add(prober->loop, &probe->transfer);
+		r = curl_loop_add(probe->prober->loop, &probe->transfer);
 	if (r < 0) {
 		probe_line_give_back(probe);
 		end(probe, true);
@@ -406,6 +406,37 @@ int probe_start(struct prober *prober, struct probe_line *line,
 	}
 	*ret = probe;
 	return 0;
+}
+
+int probe_start(struct prober *prober, struct probe_line *line,
+                const struct address *address, const struct settings *settings,
+                const struct probe_wants *wants, probe_done_fn done,
+                void *owner, struct probe **ret)
+{
+	struct probe *probe;
+
+	assert(settings->check != CHECK_NONE);
+	probe = ready(prober, checks[settings->check], address, settings, done,
+	              owner);
+	if (probe == NULL)
+		return -ENOMEM;
+	if (wants != NULL)
+		probe->wants = *wants;
+	else
+		probe_wants_add(&probe->wants, settings);
+	if (settings->port != 0)
+		address_set_port(&probe->address, settings->port);
+	return launch(probe, line, ret);
+}
+
+int probe_ask(struct prober *prober, const struct address *address,
+              const struct settings *settings, probe_done_fn done, void *owner,
+              struct probe **ret)
+{
+	struct probe *probe =
+		ready(prober, &check_agent, address, settings, done, owner);
+
+	return probe != NULL ? launch(probe, NULL, ret) : -ENOMEM;
 }
 
 void probe_cancel(struct probe *probe)

@@ -12,6 +12,7 @@
 
 #include "../include/health_shm.h"
 
+struct agent_advice;
 struct curl_loop;
 struct prober;
 struct probe;
@@ -55,6 +56,10 @@ typedef void (*probe_done_fn)(void *owner, const struct probe *probe);
 void probe_judge(const struct probe *probe, const struct settings *settings,
                  struct probe_result *ret);
 
+/* What the answer says of how the host wants to be used: an agent's line, or
+ * AGENT_FIELD where somebody wanted the head.  Nothing said: nothing in it. */
+void probe_advice(const struct probe *probe, struct agent_advice *ret);
+
 /* What of the answer must be kept for those who will judge it. */
 struct probe_wants {
 	bool head;
@@ -78,6 +83,13 @@ int probe_start(struct prober *prober, struct probe_line *line,
                 const struct address *address, const struct settings *settings,
                 const struct probe_wants *wants, probe_done_fn done,
                 void *owner, struct probe **ret);
+
+/* Asks an agent at `address`: it is sent settings->agent_send and answers with
+ * a line, for which it has as long as a probe.  All else is as for a probe
+ * without a line of its own; that passes if it made sense (HEALTH_L7OK). */
+int probe_ask(struct prober *prober, const struct address *address,
+              const struct settings *settings, probe_done_fn done, void *owner,
+              struct probe **ret);
 
 void probe_cancel(struct probe *probe); /* accepts NULL */
 

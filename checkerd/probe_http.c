@@ -17,6 +17,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define HEADERS_MAX (64 * 1024)
 /* libcurl keeps each field, so that each also costs this much */
@@ -170,7 +171,8 @@ void probe_wants_add(struct probe_wants *wants, const struct settings *settings)
 {
 	const struct expectations *expectations = &settings->expectations;
 
-	wants->head = wants->head || expectations->headers != NULL;
+	wants->head = wants->head || expectations->headers != NULL ||
+	              settings->agent.kind == AGENT_HEADER;
 	wants->body = wants->body || expectations->body != NULL ||
 	              expectations->fail_body != NULL;
 }
@@ -198,6 +200,26 @@ static enum health_outcome judge_head(const struct probe *probe,
 	}
 	return expectation_headers(expectations, &progress, result->message,
 	                           sizeof(result->message));
+}
+
+/* Whatever the answer is worth: one that fails may say why.  A status line
+ * starts over, since what came before it was an interim answer. */
+static void advise(const struct probe *probe, struct agent_advice *advice)
+{
+	static const char name[] = AGENT_FIELD ":";
+	const char *line = probe_buffer_text(&probe->http.head);
+	const char *end = line + probe->http.head.size, *next;
+
+	for (; line < end; line = next) {
+		next = memchr(line, '\n', (size_t) (end - line));
+		next = next != NULL ? next + 1 : end;
+		if (next - line > 5 && memcmp(line, "HTTP/", 5) == 0)
+			memset(advice, 0, sizeof(*advice));
+		if ((size_t) (next - line) > strlen(name) &&
+		    strncasecmp(line, name, strlen(name)) == 0)
+			agent_line_parse(advice, line + strlen(name),
+			                 (size_t) (next - line) - strlen(name));
+	}
 }
 
 /* The set as a person would write it: "200-299, 404". */
@@ -269,6 +291,7 @@ static bool judge(const struct probe *probe, const struct settings *settings,
 const struct check check_http = {
 	.prepare = prepare,
 	.on_field = on_field,
+	.advise = advise,
 	.judge = judge,
 	.http_major = '1',
 	.speaks_first = true,
@@ -277,6 +300,7 @@ const struct check check_http = {
 const struct check check_https = {
 	.prepare = prepare,
 	.on_field = on_field,
+	.advise = advise,
 	.judge = judge,
 	.http_major = '1',
 	.tls = true,
@@ -286,6 +310,7 @@ const struct check check_https = {
 const struct check check_h2 = {
 	.prepare = prepare,
 	.on_field = on_field,
+	.advise = advise,
 	.judge = judge,
 	.http_version = CURL_HTTP_VERSION_2TLS,
 	.http_major = '2',
@@ -296,6 +321,7 @@ const struct check check_h2 = {
 const struct check check_h2c = {
 	.prepare = prepare,
 	.on_field = on_field,
+	.advise = advise,
 	.judge = judge,
 	.http_version = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE,
 	.http_major = '2',

@@ -184,6 +184,13 @@ static bool judge_tls(const struct probe *probe, CURLcode code,
 	return true;
 }
 
+void probe_advice(const struct probe *probe, struct agent_advice *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (probe->check->advise != NULL)
+		probe->check->advise(probe, ret);
+}
+
 void probe_judge(const struct probe *probe, const struct settings *settings,
                  struct probe_result *ret)
 {

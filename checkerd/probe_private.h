@@ -8,12 +8,14 @@
  *	probe_http.c     http https h2 h2c: what the answer is worth
  *	probe_grpc.c     grpc grpcs
  *	probe_talk.c     tcp tls
+ *	probe_agent.c    no check, but an agent that is asked
  *	probe_tls.c      certificates: the only file that knows OpenSSL
  *	probe_line.c     connections that are kept
  */
 #ifndef CHECKERD_PROBE_PRIVATE_H
 #define CHECKERD_PROBE_PRIVATE_H
 
+#include "agent_line.h"
 #include "curl_loop.h"
 #include "probe.h"
 #include "util.h"
@@ -126,6 +128,8 @@ struct check {
 	bool (*judge)(const struct probe *probe,
 	              const struct settings *settings,
 	              struct probe_result *result);
+	/* What the answer says of the host's use; NULL: never anything. */
+	void (*advise)(const struct probe *probe, struct agent_advice *advice);
 	curl_talk_fn talk; /* see curl_loop.h */
 	long http_version; /* CURL_HTTP_VERSION_...; 0: the settings' */
 	char http_major;   /* '1' or '2' */
@@ -141,6 +145,7 @@ extern const struct check check_grpc;
 extern const struct check check_grpcs;
 extern const struct check check_tcp;
 extern const struct check check_tls;
+extern const struct check check_agent;
 
 /* --- probe.c ------------------------------------------------------------ */
 
@@ -188,6 +193,18 @@ CURLcode probe_http_init(struct probe *probe);
 /* An answer that none of them can use.  Returns false if it can be. */
 bool probe_http_judge_stop(const struct probe *probe,
                            struct probe_result *result);
+
+/* --- probe_talk.c ------------------------------------------------------- */
+
+/* A connection, and nothing else of libcurl's. */
+CURLcode probe_talk_prepare(struct probe *probe);
+
+/* Returns CURLE_OK when all is sent. */
+CURLcode probe_say(struct probe *probe, const struct config_bytes *bytes);
+
+/* Reads into the body until there is nothing left (CURLE_AGAIN), or there are
+ * `max` bytes or its end (CURLE_OK). */
+CURLcode probe_hear(struct probe *probe, size_t max);
 
 /* --- probe_tls.c -------------------------------------------------------- */
 

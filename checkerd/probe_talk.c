@@ -15,7 +15,7 @@
 
 #include <sys/epoll.h>
 
-static CURLcode prepare(struct probe *probe)
+CURLcode probe_talk_prepare(struct probe *probe)
 {
 	CURL *easy = probe->transfer.easy;
 
@@ -30,31 +30,29 @@ static bool has_answer(const struct settings *settings)
 	return settings->expectations.answer != NULL;
 }
 
-/* Returns CURLE_OK when all is sent. */
-static CURLcode say(struct probe *probe)
+CURLcode probe_say(struct probe *probe, const struct config_bytes *bytes)
 {
-	const struct config_bytes *send = &probe->settings->send;
 	CURLcode code = CURLE_OK;
 	size_t sent;
 
-	while (probe->talk.sent < send->size && code == CURLE_OK) {
+	if (probe->talk.began_us == 0)
+		probe->talk.began_us = monotonic_us();
+	while (probe->talk.sent < bytes->size && code == CURLE_OK) {
 		code = curl_easy_send(probe->transfer.easy,
-		                      send->data + probe->talk.sent,
-		                      send->size - probe->talk.sent, &sent);
+		                      bytes->data + probe->talk.sent,
+		                      bytes->size - probe->talk.sent, &sent);
 		if (code == CURLE_OK)
 			probe->talk.sent += sent;
 	}
 	return code;
 }
 
-/* Reads until there is nothing left (CURLE_AGAIN), or it is complete. */
-static CURLcode hear(struct probe *probe, bool *ret_complete)
+CURLcode probe_hear(struct probe *probe, size_t max)
 {
-	size_t max = probe->settings->max_body, got;
 	char data[4096];
 	CURLcode code;
+	size_t got;
 
-	*ret_complete = false;
 	while (probe->body.size < max) {
 		got = max - probe->body.size;
 		code = curl_easy_recv(probe->transfer.easy, data,
@@ -71,7 +69,6 @@ static CURLcode hear(struct probe *probe, bool *ret_complete)
 			return CURLE_OUT_OF_MEMORY;
 		}
 	}
-	*ret_complete = true;
 	return CURLE_OK;
 }
 
@@ -79,22 +76,20 @@ static uint32_t talk(struct curl_transfer *transfer, CURLcode *ret_result)
 {
 	struct probe *probe = (struct probe *) transfer;
 	struct probe_result *verdict = &probe->talk.verdict;
-	bool complete;
+	const struct settings *settings = probe->settings;
 
-	if (probe->talk.began_us == 0)
-		probe->talk.began_us = monotonic_us();
-	*ret_result = say(probe);
+	*ret_result = probe_say(probe, &settings->send);
 	if (*ret_result == CURLE_AGAIN)
 		return EPOLLOUT;
-	if (*ret_result != CURLE_OK || !has_answer(probe->settings))
+	if (*ret_result != CURLE_OK || !has_answer(settings))
 		return 0;
-	*ret_result = hear(probe, &complete);
+	*ret_result = probe_hear(probe, settings->max_body);
 	if (*ret_result != CURLE_OK && *ret_result != CURLE_AGAIN)
 		return 0;
 	verdict->outcome = expectation_answer(
-		&probe->settings->expectations, &probe->talk.progress,
-		probe_buffer_text(&probe->body), probe->body.size, complete,
-		verdict->message, sizeof(verdict->message));
+		&settings->expectations, &probe->talk.progress,
+		probe_buffer_text(&probe->body), probe->body.size,
+		*ret_result == CURLE_OK, verdict->message, sizeof(verdict->message));
 	if (verdict->outcome == HEALTH_NONE)
 		return EPOLLIN;
 	*ret_result = CURLE_OK;
@@ -118,13 +113,13 @@ static bool judge(const struct probe *probe, const struct settings *settings,
 }
 
 const struct check check_tcp = {
-	.prepare = prepare,
+	.prepare = probe_talk_prepare,
 	.talk = talk,
 	.judge = judge,
 };
 
 const struct check check_tls = {
-	.prepare = prepare,
+	.prepare = probe_talk_prepare,
 	.talk = talk,
 	.judge = judge,
 	.tls = true,

@@ -128,6 +128,8 @@ void publish_host(struct segment_writer *writer, const struct fleet *fleet,
 	event.from = (uint8_t) health_word_state(before);
 	event.to = (uint8_t) health_word_state(change.word);
 	event.http_status = cause->http_status;
+	snprintf(event.reason, sizeof(event.reason), "%s",
+	         cause->reason ? cause->reason : "");
 	change.event = &event;
 	publish_event(writer, &change, cause->why);
 	segment_writer_edit(writer, host->index)->changed_at_us = event.at_us;
@@ -174,4 +176,16 @@ void publish_certificate(struct segment_writer *writer,
 	                 (int64_t) (3600 * USEC_PER_SEC));
 	change.event = &event;
 	publish_event(writer, &change, why);
+}
+
+void publish_completed(const struct segment_writer *writer)
+{
+	const struct health_shm *shm = segment_writer_shm(writer);
+	uint64_t number = segment_writer_told(writer) + 1;
+	uint64_t head = shm->header ? health_shm_event_head(shm) : 0;
+	struct health_event event;
+
+	for (; number <= head; number++)
+		if (health_shm_event(shm, number, &event))
+			log_event(&event, "when the process before was killed");
 }

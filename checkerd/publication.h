@@ -15,6 +15,7 @@ struct cause {
 	enum health_outcome outcome;
 	uint16_t http_status; /* 0: none */
 	const char *why;      /* for people */
+	const char *reason;   /* a person's or an agent's; NULL: none */
 };
 
 /* Publishes the word of `host`, and the event if its effective state is
@@ -22,6 +23,10 @@ struct cause {
 void publish_host(struct segment_writer *writer, const struct fleet *fleet,
                   const struct host *host, uint64_t before,
                   const struct cause *cause);
+
+/* Logs the event that was completed at adoption, if there was one.  Whoever
+ * else hears of events finds it in the segment. */
+void publish_completed(const struct segment_writer *writer);
 
 /* The panic of pool number `pool` began or ended: the event, then the words of
  * all its hosts. */

@@ -28,15 +28,22 @@ void rounds_tell_panic(struct rounds *rounds, uint32_t pool)
 	publish_panic(rounds->writer, rounds->fleet, pool);
 }
 
+void rounds_tell(struct rounds *rounds, struct host *host, uint64_t before,
+                 bool panic, const struct cause *cause)
+{
+	rounds_ramp_consider(rounds, host, before);
+	publish_host(rounds->writer, rounds->fleet, host, before, cause);
+	if (panic)
+		rounds_tell_panic(rounds, host->pool);
+}
+
 void rounds_judge(struct rounds *rounds, struct host *host,
                   struct verdict verdict, const struct cause *cause)
 {
 	uint64_t before = fleet_word(rounds->fleet, host);
 	bool panic = fleet_judge(rounds->fleet, host, verdict, cause->outcome);
 
-	publish_host(rounds->writer, rounds->fleet, host, before, cause);
-	if (panic)
-		rounds_tell_panic(rounds, host->pool);
+	rounds_tell(rounds, host, before, panic, cause);
 }
 
 /* --- one probe ---------------------------------------------------------- */
@@ -226,9 +233,10 @@ static void apply(struct rounds *rounds, struct host *host,
 		             verdict_next(host->verdict,
 		                          health_outcome_class(result->outcome),
 		                          settings->rise, settings->fall),
-		             &(struct cause) { result->outcome,
-		                               result->http_status,
-		                               result->message });
+		             &(struct cause) {
+				     .outcome = result->outcome,
+				     .http_status = result->http_status,
+				     .why = result->message });
 	remember(rounds, host, result, lateness_us);
 	watch_certificate(rounds, host, result->cert_expires_at_us);
 }
@@ -256,10 +264,12 @@ static void on_probe_done(void *owner, const struct probe *probe)
 		probe_judge(probe, host->config->settings, &result);
 		doubt(rounds, flight, &result);
 		apply(rounds, host, &result, flight->lateness_us);
+		rounds_heed_answer(rounds, host, probe);
 	}
 	flight_free(flight);
 	target->confirming = target->confirming && still_suspected(target);
 	schedule_next(rounds, target, was_due_us);
+	rounds_demand_met(rounds, target);
 	rounds_start_due(rounds);
 }
 
@@ -274,6 +284,7 @@ static void give_up(struct rounds *rounds, struct target *target, int error,
 	for (struct host *host = target->hosts; host; host = host->next)
 		apply(rounds, host, &result, lateness_us);
 	schedule_next(rounds, target, was_due_us);
+	rounds_demand_met(rounds, target);
 }
 
 struct probe_line *rounds_line(const struct rounds *rounds,
@@ -304,6 +315,7 @@ static int take_off(struct rounds *rounds, struct target *target,
 	target->flight = flight;
 	target->started_us = now_us;
 	rounds->in_flight++;
+	rounds_demand_begun(rounds, target);
 	for (; host; host = host->next)
 		probe_wants_add(&wants, host->config->settings);
 	r = probe_start(rounds->prober, rounds_line(rounds, target),
@@ -375,6 +387,7 @@ void rounds_start_due(struct rounds *rounds)
 	       first->due_us <= now_us)
 		run(rounds, target_of(first), now_us);
 	rounds_arm(rounds);
+	rounds_ask_due(rounds);
 }
 
 static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata)
@@ -402,8 +415,30 @@ void rounds_beat(struct rounds *rounds)
 	uint64_t now_us = monotonic_us();
 
 	on_wake(rounds, now_us);
+	rounds_ramp_on(rounds, now_us);
 	segment_writer_beat(rounds->writer, now_us);
 	say_complaint(rounds, now_us);
+}
+
+struct host *rounds_find(const struct rounds *rounds, const char *pool,
+                         const char *id)
+{
+	for (uint32_t p = 0; p < rounds->fleet->pool_count; p++) {
+		const struct pool *of = &rounds->fleet->pools[p];
+
+		if (strcmp(of->config->name, pool) != 0)
+			continue;
+		for (uint32_t h = 0; h < of->config->host_count; h++) {
+			if (strcmp(of->hosts[h].config->id, id) == 0)
+				return &of->hosts[h];
+		}
+	}
+	return NULL;
+}
+
+const struct config *rounds_config(const struct rounds *rounds)
+{
+	return rounds->fleet ? rounds->fleet->config : NULL;
 }
 
 struct rounds_summary rounds_summarize(const struct rounds *rounds)
@@ -438,6 +473,8 @@ int rounds_new(struct rounds **ret, sd_event *event,
 		                      UINT64_MAX, SLACK_US, on_timer, rounds);
 	if (r >= 0)
 		r = sd_event_source_set_exit_on_failure(rounds->timer, true);
+	if (r >= 0)
+		r = rounds_agents_new(rounds, event);
 	if (r < 0) {
 		rounds_free(rounds);
 		return r;
@@ -451,11 +488,14 @@ void rounds_free(struct rounds *rounds)
 {
 	if (!rounds)
 		return;
+	rounds_demand_clear(rounds);
+	rounds_ramp_clear(rounds);
 	for (uint32_t i = 0; rounds->fleet && i < rounds->fleet->target_count;
 	     i++) {
 		rounds_cancel(rounds->fleet->targets[i].flight);
 		probe_line_clear(&rounds->lines[i]);
 	}
+	rounds_agents_free(rounds);
 	free(rounds->lines);
 	sd_event_source_unref(rounds->timer);
 	prober_free(rounds->prober);

@@ -27,12 +27,42 @@ void rounds_free(struct rounds *rounds); /* accepts NULL */
  * error everything goes on as before. */
 int rounds_install(struct rounds *rounds, struct config *config);
 
+/* What is in force: its pools and hosts are numbered as the segment's.  NULL
+ * before the first install. */
+const struct config *rounds_config(const struct rounds *rounds);
+
 /* Called at least every LAG_WAKE_US: beats the segment's heart and watches
  * for lag. */
 void rounds_beat(struct rounds *rounds);
 
 /* An nginx worker reported.  Returns false if that made no sense. */
 bool rounds_report(struct rounds *rounds, const struct health_report *report);
+
+/* What a person ordered of one host. */
+struct rounds_order {
+	enum health_admin admin;
+	uint16_t weight;
+	bool raise;         /* holds it up, its failures forgotten */
+	const char *reason; /* this and `until_us` are shown; NULL: none */
+	uint64_t until_us;  /* real time; 0: open */
+	const char *told;   /* what the event gives as reason; NULL: none */
+	const char *why;    /* for people */
+};
+
+/* Returns -ENOENT if there is no such host. */
+int rounds_order(struct rounds *rounds, const char *pool, const char *id,
+                 const struct rounds_order *order);
+
+/* `host` is its number in the segment; `probed` is false if the probe was
+ * given up, because a new configuration came. */
+typedef void rounds_probed_fn(void *owner, bool probed, uint32_t host);
+
+/* Probes a host at once, out of turn, and calls back when a probe that began
+ * after this call has been judged, or none will be.  Returns -ENOENT if there
+ * is no such host, -EOPNOTSUPP if it is not probed, or another negative
+ * errno, and then nobody is called. */
+int rounds_probe(struct rounds *rounds, const char *pool, const char *id,
+                 rounds_probed_fn *probed, void *owner);
 
 struct rounds_summary {
 	uint32_t hosts;

@@ -12,6 +12,17 @@
 #include <stdio.h>
 #include <string.h>
 
+static void show_agent(const struct host *host, struct health_detail *detail)
+{
+	if (host->config->settings->agent.kind == AGENT_OFF)
+		rounds_forget_agent(detail);
+	else
+		detail->flags |= HEALTH_DETAIL_AGENT;
+	detail->agent_percent = host->agent_state.percent;
+	detail->agent_order = host->agent_state.order;
+	detail->agent_down = host->agent_state.down;
+}
+
 static void show_settings(struct rounds *rounds, const struct host *host)
 {
 	const struct settings *settings = host->config->settings;
@@ -21,7 +32,8 @@ static void show_settings(struct rounds *rounds, const struct host *host)
 	detail->interval_ms = settings->interval_ms;
 	detail->timeout_ms =
 		settings->connect_timeout_ms + settings->read_timeout_ms;
-	detail->weight = host->config->weight;
+	detail->weight = host->weight;
+	rounds_show_order(detail, host->config->reason, host->config->until_us);
 	detail->rise = settings->rise;
 	detail->fall = settings->fall;
 	detail->shared = (uint16_t) (host->target->host_count > UINT16_MAX
@@ -32,6 +44,7 @@ static void show_settings(struct rounds *rounds, const struct host *host)
 		config_check_uses_tls(settings->check) && !settings->tls_verify
 			? HEALTH_DETAIL_TLS_UNVERIFIED
 			: 0;
+	show_agent(host, detail);
 	snprintf(detail->check, sizeof(detail->check), "%s",
 	         config_check_name(settings->check));
 	if (!detail->changed_at_us)
@@ -48,12 +61,17 @@ static void recall(struct rounds *rounds, struct fleet *fleet)
 		fleet->pools[p].panic_told =
 			(health_shm_pool_word(shm, p) & HEALTH_POOL_PANIC) != 0;
 	for (uint32_t i = 0; i < fleet->host_count; i++) {
+		struct host *host = &fleet->hosts[i];
 		uint64_t word = health_shm_word(shm, i);
 
-		if (word)
-			fleet_recall(fleet, &fleet->hosts[i], word,
-			             segment_writer_detail(rounds->writer, i)
-			                     ->passcount);
+		if (!word)
+			continue;
+		fleet_recall(fleet, host, word,
+		             segment_writer_detail(rounds->writer, i)
+		                     ->passcount);
+		if (host->config->settings->agent.kind != AGENT_OFF)
+			fleet_advise(fleet, host,
+			             rounds_recall_agent(rounds, i));
 	}
 }
 
@@ -134,8 +152,17 @@ static void hand_over_target(struct rounds *rounds, struct target *from,
 		to->flight->target = to;
 }
 
+/* What another agent said holds no more. */
+static void forget_agent(struct rounds *rounds, struct fleet *fleet,
+                         struct host *host)
+{
+	fleet_advise(fleet, host, agent_state_neutral);
+	rounds_forget_agent(segment_writer_edit(rounds->writer, host->index));
+	segment_writer_commit(rounds->writer);
+}
+
 /* Where the check changed, the verdict stays and the streak starts over. */
-static void forget_streaks(const struct rounds *rounds, const struct fleet *old,
+static void forget_streaks(struct rounds *rounds, const struct fleet *old,
                            struct fleet *fleet)
 {
 	for (uint32_t i = 0; i < old->host_count; i++) {
@@ -147,6 +174,10 @@ static void forget_streaks(const struct rounds *rounds, const struct fleet *old,
 		host = &fleet->hosts[at];
 		if (!same_check(&old->hosts[i], host))
 			host->verdict.failcount = host->verdict.passcount = 0;
+		if (!config_agent_equal(
+			    &old->hosts[i].config->settings->agent,
+			    &host->config->settings->agent))
+			forget_agent(rounds, fleet, host);
 	}
 }
 
@@ -186,11 +217,20 @@ static void publish_orders(struct rounds *rounds)
 	const struct health_shm *shm = segment_writer_shm(rounds->writer);
 	const struct cause cause = { .outcome = HEALTH_ADMIN,
 		                     .why = "by the configuration" };
+	/* a kill kept it from being published */
+	const struct cause agent = { .outcome = HEALTH_AGENT,
+		                     .why = "as its agent said" };
 
-	for (uint32_t i = 0; i < rounds->fleet->host_count; i++)
-		publish_host(rounds->writer, rounds->fleet,
-		             &rounds->fleet->hosts[i], health_shm_word(shm, i),
-		             &cause);
+	for (uint32_t i = 0; i < rounds->fleet->host_count; i++) {
+		struct host *host = &rounds->fleet->hosts[i];
+		bool by_agent =
+			host->admin == HEALTH_AUTO &&
+			agent_state_order(host->agent_state) != HEALTH_AGENT_NONE;
+
+		publish_host(rounds->writer, rounds->fleet, host,
+		             health_shm_word(shm, i),
+		             by_agent ? &agent : &cause);
+	}
 }
 
 static void schedule_all(struct rounds *rounds, bool first_time)
@@ -216,6 +256,7 @@ static void schedule_all(struct rounds *rounds, bool first_time)
 		}
 		schedule_set(&rounds->schedule, &target->timer, due_us);
 	}
+	rounds_schedule_agents(rounds, first_time);
 	rounds_start_due(rounds);
 }
 
@@ -227,6 +268,8 @@ int rounds_install(struct rounds *rounds, struct config *config)
 	int fate, r;
 
 	r = schedule_reserve(&rounds->schedule, config->host_count);
+	if (r >= 0)
+		r = schedule_reserve(&rounds->questions, config->host_count);
 	if (r >= 0)
 		r = fleet_new(&fleet, config);
 	if (r >= 0) {
@@ -259,8 +302,12 @@ int rounds_install(struct rounds *rounds, struct config *config)
 
 	rounds->fleet = fleet;
 	rounds->lines = lines;
-	if (old)
+	if (old) {
 		hand_over(rounds, old, old_lines);
+		rounds_hand_over_agents(rounds, old);
+	}
+	rounds_demand_moved(rounds);
+	rounds_ramp_moved(rounds);
 	free(old_lines);
 	fleet_free(old);
 	publish_orders(rounds);

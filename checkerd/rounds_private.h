@@ -4,6 +4,10 @@
  *
  *	rounds.c          who is due, what came back, what that makes of hosts
  *	rounds_report.c   what live traffic makes of them
+ *	rounds_agent.c    what their agents want of them
+ *	rounds_order.c    what people order
+ *	rounds_demand.c   probes that people ask for
+ *	rounds_ramp.c     weights that grow after recovery (slow_start)
  *	rounds_install.c  a configuration comes into force
  *
  * Ownership: a fleet belongs to the rounds; a flight (one probe under way)
@@ -38,6 +42,16 @@ struct flight {
 	uint32_t lateness_us;
 };
 
+/* An agent is being asked. */
+struct call {
+	struct rounds *rounds;
+	struct agent *agent;
+	struct probe *probe;
+	struct config *config;           /* a reference */
+	const struct settings *settings; /* of `config`: the question */
+	uint64_t due_us;
+};
+
 struct rounds {
 	struct segment_writer *writer;
 	struct curl_loop *loop;
@@ -48,7 +62,11 @@ struct rounds {
 	struct probe_line *lines; /* by target: its kept connection */
 	struct schedule schedule;
 	struct lag lag;
-	uint32_t in_flight;
+	struct schedule questions; /* of agents */
+	sd_event_source *questions_timer;
+	uint32_t in_flight;     /* and calls under way */
+	struct demand *demands; /* see rounds_demand.c */
+	struct ramp *ramps;     /* see rounds_ramp.c */
 	struct {
 		uint64_t count; /* inconclusive since last said */
 		uint64_t said_us;
@@ -58,9 +76,18 @@ struct rounds {
 
 /* --- rounds.c ----------------------------------------------------------- */
 
+/* NULL if there is none. */
+struct host *rounds_find(const struct rounds *rounds, const char *pool,
+                         const char *id);
+
 /* The only way to change what is held true of a host. */
 void rounds_judge(struct rounds *rounds, struct host *host,
                   struct verdict verdict, const struct cause *cause);
+
+/* The fleet has changed what it holds of a host, whose word was `before`, and
+ * perhaps its pool's panic: publishes it. */
+void rounds_tell(struct rounds *rounds, struct host *host, uint64_t before,
+                 bool panic, const struct cause *cause);
 
 /* That a pool's panic began or ended. */
 void rounds_tell_panic(struct rounds *rounds, uint32_t pool);
@@ -83,6 +110,56 @@ bool rounds_is_probed(const struct target *target);
 
 void rounds_start_due(struct rounds *rounds);
 void rounds_arm(struct rounds *rounds);
+
+/* --- rounds_agent.c ----------------------------------------------------- */
+
+int rounds_agents_new(struct rounds *rounds, sd_event *event);
+void rounds_agents_free(struct rounds *rounds);
+
+/* An answer to a check may say how the host wants to be used. */
+void rounds_heed_answer(struct rounds *rounds, struct host *host,
+                        const struct probe *probe);
+
+/* As many as there is room for in flight. */
+void rounds_ask_due(struct rounds *rounds);
+
+/* What the segment remembers of the agent of host number `host`. */
+struct agent_state rounds_recall_agent(const struct rounds *rounds,
+                                       uint32_t host);
+void rounds_forget_agent(struct health_detail *detail);
+
+/* After a new fleet came into force: who is being asked, and who is to be. */
+void rounds_hand_over_agents(struct rounds *rounds, struct fleet *old);
+void rounds_schedule_agents(struct rounds *rounds, bool first_time);
+
+/* --- rounds_order.c ----------------------------------------------------- */
+
+/* In the detail that is being edited. */
+void rounds_show_order(struct health_detail *detail, const char *reason,
+                       uint64_t until_us);
+
+/* --- rounds_demand.c ---------------------------------------------------- */
+
+/* A probe of the target has begun, or has been judged. */
+void rounds_demand_begun(struct rounds *rounds, const struct target *target);
+void rounds_demand_met(struct rounds *rounds, struct target *target);
+
+/* The fleet was replaced: the hosts of the old one are no more. */
+void rounds_demand_moved(struct rounds *rounds);
+void rounds_demand_clear(struct rounds *rounds);
+
+/* --- rounds_ramp.c ------------------------------------------------------ */
+
+/* A host whose word was `before` may have come back: its weight begins to
+ * grow. */
+void rounds_ramp_consider(struct rounds *rounds, struct host *host,
+                          uint64_t before);
+/* All of them, a step on. */
+void rounds_ramp_on(struct rounds *rounds, uint64_t now_us);
+
+/* The fleet was replaced: the hosts of the old one are no more. */
+void rounds_ramp_moved(struct rounds *rounds);
+void rounds_ramp_clear(struct rounds *rounds);
 
 /* --- rounds_report.c ---------------------------------------------------- */
 

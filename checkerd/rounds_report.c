@@ -18,7 +18,8 @@ void rounds_forgive(struct rounds *rounds, struct target *target)
 	snprintf(why, sizeof(why), "no live failure for %" PRIu32 " ms",
 	         host->config->settings->failed_timeout_ms);
 	rounds_judge(rounds, host, (struct verdict) { .verdict = HEALTH_UP },
-	             &(struct cause) { HEALTH_PASSIVE, 0, why });
+	             &(struct cause) { .outcome = HEALTH_PASSIVE,
+	                               .why = why });
 }
 
 void rounds_wait_to_forgive(struct rounds *rounds, struct target *target)
@@ -73,8 +74,9 @@ static void blame(struct rounds *rounds, struct host *host,
 	                             : "live traffic got no answer",
 	         report->http_status);
 	rounds_judge(rounds, host, blamed(host, report),
-	             &(struct cause) { result.outcome, result.http_status,
-	                               result.message });
+	             &(struct cause) { .outcome = result.outcome,
+	                               .http_status = result.http_status,
+	                               .why = result.message });
 	rounds_record(rounds, host, &result);
 	segment_writer_commit(rounds->writer);
 	if (host->config->settings->check == CHECK_NONE)
@@ -87,11 +89,13 @@ bool rounds_report(struct rounds *rounds, const struct health_report *report)
 	const struct settings *settings;
 	struct host *host;
 
-	if (report->stream != shm->stream ||
-	    report->created_at_us != shm->header->created_at_us)
+	if (report->stream != shm->stream)
 		return false;
+	/* of the segment before is a reader all the same */
 	if (report->kind == HEALTH_REPORT_HELLO)
 		return true;
+	if (report->created_at_us != shm->header->created_at_us)
+		return false;
 	if (report->kind != HEALTH_REPORT_FAILURE ||
 	    report->host >= rounds->fleet->host_count || report->failures == 0)
 		return false;

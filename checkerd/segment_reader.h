@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A segment opened by its path, for programs of ours that only read:
- * checkerctl and tests.  (nginx has a reader of its own, which allocates from
+ * A segment as those see it who read it for people: opened by its path, as
+ * checkerctl and tests do, or the daemon's own view of what it writes.  (nginx has a reader of its own, which allocates from
  * its pools and logs to its log.)
  */
 #ifndef CHECKERD_SEGMENT_READER_H

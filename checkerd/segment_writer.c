@@ -28,7 +28,7 @@
 #define PATH_SIZE 4096
 
 /* What of a host word routes; the rest changes without a new generation. */
-#define ROUTING_BITS UINT64_C(0x00000000ffffff3f)
+#define ROUTING_BITS UINT64_C(0x00000000ffffffff)
 
 struct mapping {
 	struct health_header *header; /* NULL: none */
@@ -44,6 +44,9 @@ struct segment_writer {
 	struct mapping current;
 	struct mapping next; /* between prepare and activate */
 	const char *rejected;
+	uint64_t told; /* event_head as it was found */
+	segment_event_fn on_event;
+	void *on_event_owner;
 	uint32_t *carried; /* by old index; NULL: every host kept its number */
 	uint32_t carried_count;
 	/* the detail being edited */
@@ -132,7 +135,7 @@ static bool word_sound(uint64_t word)
 	return word >> 56 == 0 && health_word_verdict(word) <= HEALTH_DOWN &&
 	       health_word_admin(word) <= HEALTH_ADMIN_DRAIN &&
 	       health_word_outcome(word) < HEALTH_OUTCOME_COUNT &&
-	       health_word_weight(word) != 0;
+	       (health_word_weight(word) != 0 || !health_word_routable(word));
 }
 
 static struct health_detail *detail_of(const struct mapping *mapping,
@@ -162,6 +165,7 @@ static void detail_mend(const struct mapping *mapping, uint32_t host)
 	detail->check[sizeof(detail->check) - 1] = '\0';
 	detail->message[sizeof(detail->message) - 1] = '\0';
 	detail->reason[sizeof(detail->reason) - 1] = '\0';
+	detail->agent_said[sizeof(detail->agent_said) - 1] = '\0';
 	if (detail->reason_size >= sizeof(detail->reason))
 		detail->reason_size = 0;
 }
@@ -244,6 +248,7 @@ static int map_existing(struct segment_writer *writer)
 		return 0;
 	}
 	mapping->header = base;
+	writer->told = mapping->header->event_head;
 	mend(mapping);
 	return fchmod(fd, writer->mode) < 0 ? -errno : 0;
 }
@@ -568,6 +573,11 @@ const char *segment_writer_rejected(const struct segment_writer *writer)
 	return writer->rejected;
 }
 
+uint64_t segment_writer_told(const struct segment_writer *writer)
+{
+	return writer->told;
+}
+
 const struct health_shm *segment_writer_shm(const struct segment_writer *writer)
 {
 	return &target((struct segment_writer *) writer)->shm;
@@ -628,7 +638,16 @@ uint64_t segment_writer_publish(struct segment_writer *writer,
 		store(&header->event_head, number);
 	if (routes)
 		move_generation(mapping, change->host);
+	if (change->event && writer->on_event)
+		writer->on_event(writer->on_event_owner);
 	return number;
+}
+
+void segment_writer_on_event(struct segment_writer *writer,
+                             segment_event_fn on_event, void *owner)
+{
+	writer->on_event = on_event;
+	writer->on_event_owner = owner;
 }
 
 void segment_writer_beat(struct segment_writer *writer, uint64_t mono_us)

@@ -35,6 +35,11 @@ void segment_writer_free(struct segment_writer *writer); /* accepts NULL */
 
 enum segment_fate { SEGMENT_CREATED, SEGMENT_ADOPTED, SEGMENT_REPLACED };
 
+/* The number of the last event that a process before published.  If there is
+ * one beyond it before the first publish, that was completed at adoption, and
+ * nobody can have heard of it. */
+uint64_t segment_writer_told(const struct segment_writer *writer);
+
 /* Finds a place for `topology`: the same file if it holds the same already,
  * else a new one, nameless yet, with all that is known carried over by (pool,
  * host id).  From here on all functions below speak of that place, so that
@@ -78,6 +83,13 @@ struct segment_change {
  * routes differs.  Returns the number given to the event, or 0. */
 uint64_t segment_writer_publish(struct segment_writer *writer,
                                 const struct segment_change *change);
+
+/* An event was published; called from within segment_writer_publish(), so
+ * that nothing may be published in it. */
+typedef void (*segment_event_fn)(void *owner);
+
+void segment_writer_on_event(struct segment_writer *writer,
+                             segment_event_fn on_event, void *owner);
 
 void segment_writer_beat(struct segment_writer *writer, uint64_t mono_us);
 

@@ -25,6 +25,25 @@ const char *time_text_utc(uint64_t realtime_us, char *buffer)
 	return buffer;
 }
 
+bool time_text_read_utc(const char *text, uint64_t *ret_realtime_us)
+{
+	unsigned milliseconds;
+	struct tm tm = { 0 };
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	int length = 0;
+	time_t seconds;
+
+	if (!rest || sscanf(rest, ".%3uZ%n", &milliseconds, &length) != 1 ||
+	    length != 5 || rest[length] != '\0')
+		return false;
+	seconds = timegm(&tm);
+	if (seconds < 0)
+		return false;
+	*ret_realtime_us = (uint64_t) seconds * USEC_PER_SEC +
+	                   milliseconds * USEC_PER_MSEC;
+	return true;
+}
+
 const char *time_text_age(uint64_t age_us, char *buffer)
 {
 	uint64_t seconds = age_us / USEC_PER_SEC;

@@ -7,12 +7,16 @@
 #ifndef CHECKERD_TIME_TEXT_H
 #define CHECKERD_TIME_TEXT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define TIME_TEXT_SIZE 40
 
 /* RFC 3339, UTC, milliseconds: "2026-01-31T08:15:30.250Z". */
 const char *time_text_utc(uint64_t realtime_us, char *buffer);
+
+/* Reads what time_text_utc() writes.  Returns false for anything else. */
+bool time_text_read_utc(const char *text, uint64_t *ret_realtime_us);
 
 /* Two units at most, never a fraction: "0s", "12s", "3m12s", "2h05m", "3d4h".
  */

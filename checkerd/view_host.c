@@ -62,6 +62,33 @@ static void print_order(FILE *out, const struct host_snapshot *host)
 	                              : "it is lifted");
 }
 
+static void print_agent(FILE *out, const struct host_snapshot *host)
+{
+	const struct health_detail *detail = &host->detail;
+	char at[TIME_TEXT_SIZE];
+	struct cell said;
+
+	if (!(detail->flags & HEALTH_DETAIL_AGENT)) {
+		fprintf(out, "none\n");
+		return;
+	}
+	cell_clear(&said);
+	cell_escape(&said, detail->agent_said, strlen(detail->agent_said));
+	if (detail->agent_at_us == 0)
+		fprintf(out, "has said nothing yet");
+	else
+		fprintf(out, "says \"%s\" (%s): weight %u%%, order %s",
+		        said.text, time_text_utc(detail->agent_at_us, at),
+		        detail->agent_percent,
+		        health_agent_name(health_word_agent(host->word)));
+	if (detail->agent_silent > 0)
+		fprintf(out, "; %u answers missed since, %s: %s",
+		        detail->agent_silent,
+		        health_outcome_name(detail->agent_outcome),
+		        health_outcome_sentence(detail->agent_outcome));
+	fputc('\n', out);
+}
+
 static void print_check(FILE *out, const struct health_detail *detail)
 {
 	char interval[TIME_TEXT_SIZE], timeout[TIME_TEXT_SIZE];
@@ -152,6 +179,8 @@ void view_host(FILE *out, const struct pool_snapshot *pool,
 	print_last(out, host);
 	fprintf(out, "  order        ");
 	print_order(out, host);
+	fprintf(out, "  agent        ");
+	print_agent(out, host);
 	fprintf(out, "  check        ");
 	print_check(out, detail);
 	fprintf(out,

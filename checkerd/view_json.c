@@ -127,6 +127,30 @@ static json_t *detail_text(const struct host_snapshot *host, unsigned outcome)
 	return json_string(health_outcome_sentence(outcome));
 }
 
+/* NULL for hosts without one. */
+static json_t *agent_document(const struct host_snapshot *host)
+{
+	const struct health_detail *detail = &host->detail;
+	unsigned order = health_word_agent(host->word);
+	json_t *object;
+
+	if (!(detail->flags & HEALTH_DETAIL_AGENT))
+		return json_null();
+	object = json_object();
+	put(&object, "weight_percent", count(detail->agent_percent));
+	put(&object, "order",
+	    order != HEALTH_AGENT_NONE ? json_string(health_agent_name(order))
+	                               : json_null());
+	put(&object, "said", string_or_null(detail->agent_said));
+	put(&object, "said_at", when(detail->agent_at_us));
+	put(&object, "missed", count(detail->agent_silent));
+	put(&object, "problem",
+	    detail->agent_silent > 0
+	            ? json_string(health_outcome_name(detail->agent_outcome))
+	            : json_null());
+	return object;
+}
+
 json_t *view_json_host(const struct host_snapshot *host)
 {
 	const struct health_detail *detail = &host->detail;
@@ -150,6 +174,7 @@ json_t *view_json_host(const struct host_snapshot *host)
 	put(&object, "weight", count_or_null(detail->weight, known));
 	put(&object, "effective_weight",
 	    weight(health_word_weight(host->word)));
+	put(&object, "agent", agent_document(host));
 	put(&object, "outcome", json_string(health_outcome_name(outcome)));
 	put(&object, "http_status",
 	    last != NULL
@@ -235,35 +260,63 @@ int view_json_dump(FILE *out, json_t *value)
 	return dump(out, value, 0);
 }
 
+int view_json_pool(FILE *out, const struct pool_snapshot *pool)
+{
+	int error;
+
+	fputc('{', out);
+	error = dump(out, pool_document(pool), JSON_EMBED);
+	fputs(",\"hosts\":[", out);
+	return error;
+}
+
+void view_json_status_begin(struct view_json_status *status, FILE *out,
+                            const struct segment_snapshot *segment,
+                            const struct selection *selection)
+{
+	*status = (struct view_json_status) { .out = out };
+	fputs("{\"segment\":", out);
+	status->error = dump(out, segment_document(segment), 0);
+	fputs(",\"pools\":[", out);
+	walk_begin(&status->walk, selection);
+}
+
+bool view_json_status_step(struct view_json_status *status)
+{
+	struct walk *walk = &status->walk;
+
+	if (status->error < 0)
+		return false;
+	if (status->in_pool && walk_next_host(walk)) {
+		status->tally.total++;
+		status->tally.up += walk->host.state == HEALTH_STATE_UP;
+		fputs(status->hosts++ > 0 ? "," : "", status->out);
+		status->error =
+			dump(status->out, view_json_host(&walk->host), 0);
+		return status->error == 0;
+	}
+	fputs(status->in_pool ? "]}" : "", status->out);
+	status->in_pool = walk_next_pool(walk);
+	if (!status->in_pool) {
+		fputs("]}\n", status->out);
+		return false;
+	}
+	fputs(status->pools++ > 0 ? "," : "", status->out);
+	status->hosts = 0;
+	status->error = view_json_pool(status->out, &walk->pool);
+	return status->error == 0;
+}
+
 int view_json_status(FILE *out, const struct segment_snapshot *segment,
                      const struct selection *selection, struct tally *ret)
 {
-	const char *pool_comma = "", *host_comma;
-	struct walk walk;
-	int error;
+	struct view_json_status status;
 
-	*ret = (struct tally) { 0 };
-	fputs("{\"segment\":", out);
-	error = dump(out, segment_document(segment), 0);
-	fputs(",\"pools\":[", out);
-	walk_begin(&walk, selection);
-	while (error == 0 && walk_next_pool(&walk)) {
-		fprintf(out, "%s{", pool_comma);
-		error = dump(out, pool_document(&walk.pool), JSON_EMBED);
-		fputs(",\"hosts\":[", out);
-		host_comma = "";
-		while (error == 0 && walk_next_host(&walk)) {
-			ret->total++;
-			ret->up += walk.host.state == HEALTH_STATE_UP;
-			fputs(host_comma, out);
-			error = dump(out, view_json_host(&walk.host), 0);
-			host_comma = ",";
-		}
-		fputs("]}", out);
-		pool_comma = ",";
-	}
-	fputs("]}\n", out);
-	return error;
+	view_json_status_begin(&status, out, segment, selection);
+	while (view_json_status_step(&status))
+		;
+	*ret = status.tally;
+	return status.error;
 }
 
 json_t *view_json_event(uint64_t number, const struct health_event *event)
@@ -289,5 +342,16 @@ json_t *view_json_event(uint64_t number, const struct health_event *event)
 	    count_or_null(event->http_status, event->http_status != 0));
 	put(&object, "failcount", count_or_null(event->failcount, moved));
 	put(&object, "reason", string_or_null(event->reason));
+	return object;
+}
+
+json_t *view_json_error(const char *code, const char *message, const char *key)
+{
+	json_t *object = json_object(), *error = json_object();
+
+	put(&error, "code", text(code, strlen(code)));
+	put(&error, "message", text(message, strlen(message)));
+	put(&error, "key", key ? text(key, strlen(key)) : json_null());
+	put(&object, "error", error);
 	return object;
 }

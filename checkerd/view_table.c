@@ -71,6 +71,10 @@ static void fill_why(struct cell *cell, const struct pool_snapshot *pool,
 		if (detail->until_us != 0)
 			cell_print(cell, ", until %s",
 			           time_text_utc(detail->until_us, until));
+	} else if (health_word_agent(host->word) != HEALTH_AGENT_NONE) {
+		cell_print(cell, "agent: ");
+		cell_escape(cell, detail->agent_said,
+		            strlen(detail->agent_said));
 	} else if (health_outcome_class(outcome) != HEALTH_CLASS_PASS) {
 		if (detail->message[0] != '\0' && outcome != HEALTH_ADMIN)
 			cell_escape(cell, detail->message,

@@ -29,7 +29,7 @@
  *           | pool words pool_count  x  64    counts, panic           |
  *           | host words host_count  x  64    all that routing needs  |
  *           | changes    a ring: generation -> host  (power of two)   |
- *           | details    host_count  x 768    what people want to see |
+ *           | details    host_count  x 832    what people want to see |
  *           |            and one more: the writer's journal           |
  *           | events     a ring: number -> transition (power of two)  |
  *           +---------------------------------------------------------+
@@ -68,7 +68,7 @@ extern "C" {
 #endif
 
 #define HEALTH_MAGIC      UINT64_C(0x636865636b736870)
-#define HEALTH_LAYOUT     UINT32_C(1)
+#define HEALTH_LAYOUT     UINT32_C(2)
 #define HEALTH_SUPERSEDED (UINT64_C(1) << 63) /* in the generation word */
 #define HEALTH_ALL_HOSTS  UINT32_C(0xffffffff) /* from health_shm_change() */
 
@@ -82,6 +82,7 @@ extern "C" {
 #define HEALTH_MESSAGE_SIZE 128
 #define HEALTH_NAME_SIZE    128
 #define HEALTH_REASON_SIZE  264
+#define HEALTH_SAID_SIZE    48
 #define HEALTH_LATENESS     128
 
 /* What a probe saw, in the order of layers.  Columns: code, class (what the
@@ -103,7 +104,8 @@ extern "C" {
 	X(L6OK,    PASS,    "TLS handshake completed")                        \
 	X(INCONCL, NEUTRAL, "inconclusive: checkerd itself was held up")      \
 	X(ADMIN,   NEUTRAL, "ordered by a person")                            \
-	X(PASSIVE, FAIL,    "live traffic failed")
+	X(PASSIVE, FAIL,    "live traffic failed")                            \
+	X(AGENT,   NEUTRAL, "said by the host's agent")
 
 enum health_outcome_class {
 	HEALTH_CLASS_NEUTRAL,
@@ -122,7 +124,16 @@ enum health_verdict { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_DOWN };
 
 enum health_admin { HEALTH_AUTO, HEALTH_ADMIN_DOWN, HEALTH_ADMIN_DRAIN };
 
-/* The effective state: what verdict and admin state come to for people. */
+/* What the host's agent, another process, wants of it. */
+enum health_agent {
+	HEALTH_AGENT_NONE,
+	HEALTH_AGENT_DOWN, /* as if its checks had failed */
+	HEALTH_AGENT_DRAIN, /* also said by a weight of 0% */
+	HEALTH_AGENT_MAINT,
+	HEALTH_AGENT_COUNT
+};
+
+/* The effective state: what verdict and orders come to for people. */
 enum health_state {
 	HEALTH_STATE_UNKNOWN,  /* never checked, takes traffic */
 	HEALTH_STATE_CHECKING, /* never checked, takes none before a pass */
@@ -163,18 +174,23 @@ enum health_event_kind {
  *
  *   63      56 55     48 47        32 31                8 7 6   5  4 3  2 1  0
  *  +----------+---------+------------+-------------------+---+---+--+----+----+
- *  |    0     | outcome | failcount  | effective weight  | 0 | C | R| adm| ver|
+ *  |    0     | outcome | failcount  | effective weight  |agt| C | R| adm| ver|
  *  +----------+---------+------------+-------------------+---+---+--+----+----+
  *
  *  ver  enum health_verdict        R  routable: new requests may go here
  *  adm  enum health_admin          C  takes no traffic before its first pass
- *  effective weight in 1/256 of a weight unit, so that weight 1 can ramp
+ *  agt  enum health_agent
+ *  effective weight in 1/256 of a weight unit, so that weight 1 can ramp; 0
+ *  is the agent's, and only where R is not set
  *  failcount  consecutive failures, saturating at 65535
  *
- * R is the writer's conclusion from everything: verdict, orders, panic.
+ * R is the writer's conclusion from everything: verdict, orders, panic.  In a
+ * panic an agent's `down` is ignored as a verdict is, while its drain and maint
+ * hold as a person's orders do.
  * A reader that only routes needs no other bit. */
 #define HEALTH_WORD_ROUTABLE (UINT64_C(1) << 4)
 #define HEALTH_WORD_CHECKING (UINT64_C(1) << 5)
+#define HEALTH_WORD_AGENT_SHIFT 6
 
 static inline uint64_t health_word_make(enum health_verdict verdict,
                                         enum health_admin admin, int routable,
@@ -200,6 +216,11 @@ static inline unsigned health_word_admin(uint64_t word)
 	return (unsigned) (word >> 2 & 3);
 }
 
+static inline unsigned health_word_agent(uint64_t word)
+{
+	return (unsigned) (word >> HEALTH_WORD_AGENT_SHIFT & 3);
+}
+
 static inline int health_word_routable(uint64_t word)
 {
 	return (word & HEALTH_WORD_ROUTABLE) != 0;
@@ -220,13 +241,22 @@ static inline unsigned health_word_outcome(uint64_t word)
 	return (unsigned) (word >> 48 & 0xff);
 }
 
-/* A person's order outranks the verdict; see DESIGN, "Rules". */
+/* A person's order outranks the agent's, and both outrank the verdict. */
 static inline enum health_state health_word_state(uint64_t word)
 {
 	switch (health_word_admin(word)) {
 	case HEALTH_ADMIN_DOWN:
 		return HEALTH_STATE_DOWN;
 	case HEALTH_ADMIN_DRAIN:
+		return HEALTH_STATE_DRAIN;
+	default:
+		break;
+	}
+	switch (health_word_agent(word)) {
+	case HEALTH_AGENT_DOWN:
+	case HEALTH_AGENT_MAINT:
+		return HEALTH_STATE_DOWN;
+	case HEALTH_AGENT_DRAIN:
 		return HEALTH_STATE_DRAIN;
 	default:
 		break;
@@ -360,6 +390,7 @@ struct health_record {
 };
 
 #define HEALTH_DETAIL_TLS_UNVERIFIED UINT16_C(1)
+#define HEALTH_DETAIL_AGENT          UINT16_C(2) /* it has one */
 
 /* What people want to see of a host; read it with health_shm_detail(). */
 struct health_detail {
@@ -389,6 +420,17 @@ struct health_detail {
 	char message[HEALTH_MESSAGE_SIZE]; /* why, for people: NUL-terminated */
 	char reason[HEALTH_REASON_SIZE]; /* UTF-8, given with an order */
 	uint64_t journal_host; /* in the journal: whose detail this becomes */
+
+	/* offset 768: its agent, and what holds of all that it ever said */
+	uint64_t agent_at_us; /* its last answer that made sense, 0: none */
+	uint16_t agent_silent; /* answers missed since, saturating */
+	uint8_t agent_outcome; /* enum health_outcome: why the last was */
+	uint8_t agent_percent; /* of the configured weight */
+	uint8_t agent_order; /* enum health_agent: none, drain or maint */
+	uint8_t agent_down;
+	uint8_t reserved[2];
+	char agent_said[HEALTH_SAID_SIZE]; /* the words, of printable ASCII and
+	                                      cut to fit: NUL-terminated */
 };
 
 /* A change that somebody may want to hear of; read it with
@@ -428,7 +470,10 @@ HEALTH_STATIC_ASSERT(sizeof(struct health_header) == 4096);
 HEALTH_STATIC_ASSERT(sizeof(struct health_pool) == 64);
 HEALTH_STATIC_ASSERT(sizeof(struct health_host) == 128);
 HEALTH_STATIC_ASSERT(sizeof(struct health_record) == 32);
-HEALTH_STATIC_ASSERT(sizeof(struct health_detail) == 768);
+HEALTH_STATIC_ASSERT(offsetof(struct health_detail, history) == 96);
+HEALTH_STATIC_ASSERT(offsetof(struct health_detail, reason) == 496);
+HEALTH_STATIC_ASSERT(offsetof(struct health_detail, agent_at_us) == 768);
+HEALTH_STATIC_ASSERT(sizeof(struct health_detail) == 832);
 HEALTH_STATIC_ASSERT(sizeof(struct health_event) == 896);
 
 /* --- names -------------------------------------------------------------- */
@@ -481,6 +526,12 @@ static inline const char *health_admin_name(unsigned admin)
 {
 	static const char *const names[] = { "auto", "down", "drain" };
 	return admin <= HEALTH_ADMIN_DRAIN ? names[admin] : "?";
+}
+
+static inline const char *health_agent_name(unsigned agent)
+{
+	static const char *const names[] = { "none", "down", "drain", "maint" };
+	return agent < HEALTH_AGENT_COUNT ? names[agent] : "?";
 }
 
 static inline const char *health_balance_name(unsigned balance)
@@ -795,6 +846,7 @@ static inline int health_shm_detail(const struct health_shm *shm, uint32_t host,
 	copy->check[sizeof(copy->check) - 1] = '\0';
 	copy->message[sizeof(copy->message) - 1] = '\0';
 	copy->reason[sizeof(copy->reason) - 1] = '\0';
+	copy->agent_said[sizeof(copy->agent_said) - 1] = '\0';
 	return 1;
 }
 

@@ -29,6 +29,7 @@ class Backend:
         self.health = 200
         self.status = 200
         self.delay = 0.0
+        self.weight = None  # what health answers say in X-Health-Weight
         self.requests = 0
         self.probes = 0
         self.connections = set()
@@ -86,20 +87,24 @@ class Connection(asyncio.Protocol):
             method, path, version = head.split(b"\r\n", 1)[0].split(b" ")
             close = version == b"HTTP/1.0" or b"onnection: close" in head
             status = self.backend.answer(path)
+            weight = self.backend.weight
+            field = (f"X-Health-Weight: {weight}\r\n".encode()
+                     if weight is not None and path.startswith(HEALTH_PATH)
+                     else b"")
             if self.backend.delay:
                 self.backend.loop.call_later(self.backend.delay, self.send,
-                                             status, close)
+                                             status, close, field)
             else:
-                self.send(status, close)
+                self.send(status, close, field)
 
-    def send(self, status, close):
+    def send(self, status, close, field):
         if self.transport.is_closing():
             return
         body = self.backend.name.encode()
         self.transport.write(
             b"HTTP/1.1 %d Status\r\nContent-Length: %d\r\n"
-            b"X-Backend: %s\r\nConnection: %s\r\n\r\n%s"
-            % (status, len(body), body,
+            b"X-Backend: %s\r\n%sConnection: %s\r\n\r\n%s"
+            % (status, len(body), body, field,
                b"close" if close else b"keep-alive", body))
         if close:
             self.transport.close()

@@ -16,6 +16,7 @@ import signal
 import subprocess
 
 from nginx import BUILD, Log, wait_for
+from rest import Rest
 
 CHECKERD = os.path.join(BUILD, "checkerd", "checkerd")
 CHECKERCTL = os.path.join(BUILD, "checkerd", "checkerctl")
@@ -38,6 +39,10 @@ class Checkerd:
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.segment = os.path.join(self.folder, "health.shm")
+        self.control = os.path.join(self.folder, "control.sock")
+        self.status_socket = os.path.join(self.folder, "status.sock")
+        self.state_dir = os.path.join(self.folder, "state")
+        os.makedirs(self.state_dir, exist_ok=True)
         self.path = os.path.join(self.folder, "checkerd.ini")
         self.log = Log(os.path.join(self.folder, "checkerd.log"))
         self.process = None
@@ -45,10 +50,21 @@ class Checkerd:
 
     def write(self, ini):
         with open(self.path, "w") as file:
-            file.write(f"[checkerd]\nsegment = {self.segment}\n"
-                       f"report = {self.folder}/report.sock\n"
-                       # as whom nginx's workers run when it is tested
-                       f"report_users = www-data {NGINX_USER}\n{ini}")
+            file.write(self.head() + ini)
+
+    def head(self):
+        """What stands in the file before the test's own text."""
+        return (f"[checkerd]\nsegment = {self.segment}\n"
+                f"control = {self.control}\n"
+                f"status = {self.status_socket}\n"
+                f"report = {self.folder}/report.sock\n"
+                f"state_dir = {self.state_dir}\n"
+                # as whom nginx's workers run when it is tested
+                f"report_users = www-data {NGINX_USER}\n")
+
+    def line(self, number):
+        """Where in the file that line of the test's own text is."""
+        return self.head().count("\n") + number
 
     def run(self, *arguments):
         """Runs to the end: (exit status, standard output, standard error)."""
@@ -101,11 +117,15 @@ class Checkerd:
 
     def ctl(self, *arguments):
         """checkerctl: (exit status, what it printed)."""
-        done = subprocess.run([CHECKERCTL, "-s", self.segment, *arguments],
+        done = subprocess.run([CHECKERCTL, "-s", self.segment,
+                               "-S", self.control, *arguments],
                               stdin=subprocess.DEVNULL, timeout=60,
                               stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True)
         return done.returncode, done.stdout
+
+    def rest(self):
+        return Rest(self.control)
 
     def status(self):
         return json.loads(self.ctl("status", "--json")[1])
@@ -129,8 +149,10 @@ class Checkerd:
 
     def wait_probes(self, name, count, timeout=10.0):
         return wait_for(
-            lambda: (lambda host: host if host and host["probes"] >= count
-                     else None)(self.host(name)),
+            # null while the writer is in it
+            lambda: (lambda host: host if host and
+                     (host["probes"] or 0) >= count else None)(
+                         self.host(name)),
             f"{count} probes of {name}", timeout)
 
     def __enter__(self):

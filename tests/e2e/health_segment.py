@@ -10,7 +10,8 @@ import time
 
 MAGIC = 0x636865636B736870
 OUTCOMES = ("NONE L4CON L4TOUT L6TLS L6CERT L7TOUT L7STS L7HDR L7BODY L7RSP "
-            "L7OK L4OK L6OK INCONCL ADMIN PASSIVE").split()
+            "L7OK L4OK L6OK INCONCL ADMIN PASSIVE AGENT").split()
+AGENTS = ("none", "down", "drain", "maint")
 UNKNOWN, UP, DOWN = 0, 1, 2
 AUTO, ADMIN_DOWN, ADMIN_DRAIN = 0, 1, 2
 STATES = ("unknown", "checking", "up", "down", "drain")
@@ -22,11 +23,13 @@ STARTED_US = 1_700_000_000_000_000  # 2023-11-14T22:13:20Z
 
 
 def word(verdict, admin=AUTO, routable=None, checking=False, weight=256,
-         failcount=0, outcome="NONE"):
+         failcount=0, outcome="NONE", agent="none"):
     if routable is None:
-        routable = admin == AUTO and verdict != DOWN and not checking
+        routable = (admin == AUTO and verdict != DOWN and not checking and
+                    agent == "none")
     return (verdict | admin << 2 | routable << 4 | checking << 5 |
-            weight << 8 | failcount << 32 | OUTCOMES.index(outcome) << 48)
+            AGENTS.index(agent) << 6 | weight << 8 | failcount << 32 |
+            OUTCOMES.index(outcome) << 48)
 
 
 def record(at, outcome, status=0, dns=0, connect=0, tls=0, first=0, total=0):
@@ -37,16 +40,21 @@ def record(at, outcome, status=0, dns=0, connect=0, tls=0, first=0, total=0):
 def detail(checked=0, changed=0, probes=0, failures=0, inconclusive=0,
            cert=0, until=0, passcount=0, interval_ms=2000, timeout_ms=3000,
            weight=1, rise=2, fall=3, shared=1, flags=0, history=(),
-           check=b"http", message=b"", reason=b"", lock=2):
+           check=b"http", message=b"", reason=b"", lock=2, agent_at=0,
+           agent_silent=0, agent_outcome="NONE", agent_percent=100,
+           agent_order="none", agent_down=False, agent_said=b""):
     """`history` is oldest first, as it was recorded."""
     ring = [bytes(32)] * 8
     for number, line in enumerate(history):
         ring[number % 8] = line
-    return struct.pack("=QQQQQQQQIIIIHHHHHHI256sQ8s128s264sQ", lock, checked,
-                       changed, probes, failures, inconclusive, cert, until,
-                       passcount, interval_ms, timeout_ms, 0, weight, rise,
-                       fall, shared, flags, len(reason), len(history),
-                       b"".join(ring), 0, check, message, reason, 0)
+    return struct.pack("=QQQQQQQQIIIIHHHHHHI256sQ8s128s264sQQHBBBB2x48s",
+                       lock, checked, changed, probes, failures, inconclusive,
+                       cert, until, passcount, interval_ms, timeout_ms, 0,
+                       weight, rise, fall, shared, flags, len(reason), len(history),
+                       b"".join(ring), 0, check, message, reason, 0, agent_at,
+                       agent_silent, OUTCOMES.index(agent_outcome),
+                       agent_percent, AGENTS.index(agent_order), agent_down,
+                       agent_said)
 
 
 def event(number, kind, pool=b"", host=b"", upstream=b"", address=b"",
@@ -102,13 +110,13 @@ class Segment:
                            ("words", lines(words)),
                            ("changes", bytes(8 * 16)),
                            # with the writer's journal behind them
-                           ("details", b"".join(details) + bytes(768)),
+                           ("details", b"".join(details) + bytes(832)),
                            ("events", bytes(EVENT * event_capacity))):
             self.at[part] = len(self.data)
             self.data += data
             self.data += bytes(-len(self.data) % 64)
         struct.pack_into(
-            "=QIIQQQIIIIQQQQQQQQQ", self.data, 0, MAGIC, 1, HEADER,
+            "=QIIQQQIIIIQQQQQQQQQ", self.data, 0, MAGIC, 2, HEADER,
             len(self.data), stream, STARTED_US, len(pools), len(hosts), 16,
             event_capacity, self.at["pools"], self.at["hosts"],
             self.at["strings"], len(strings), self.at["pool_words"],

@@ -79,9 +79,10 @@ def test_status_shows_each_host(path):
     assert result.returncode == 1
     table = rows(result.stdout)
     assert list(table) == ["primary/a", "primary/b", "reserve/c"]
-    assert table["primary/a"].split() == [
-        "primary/a", "10.0.0.1:8080", "up", "3m12s", "0/3", "L7OK", "200",
-        "812us"]
+    well = table["primary/a"].split()
+    assert re.fullmatch(r"3m[1-5]\ds", well.pop(3))
+    assert well == ["primary/a", "10.0.0.1:8080", "up", "0/3", "L7OK", "200",
+                    "812us"]
     assert re.search(r"down +1\ds +3/3 +L7STS 510 1\.82ms +status 503 is in "
                      "fail_status$", table["primary/b"])
     assert table["reserve/c"].endswith(
@@ -127,8 +128,8 @@ def test_status_json_is_the_document(path):
     assert well == {
         "id": "a", "address": "10.0.0.1:8080", "state": "up", "verdict": "up",
         "admin": "auto", "reason": None, "until": None, "failcount": 0,
-        "passcount": 9, "weight": 1, "effective_weight": 1, "outcome": "L7OK",
-        "http_status": 200, "detail": "check passed", "tls_verify": True,
+        "passcount": 9, "weight": 1, "effective_weight": 1, "agent": None,
+        "outcome": "L7OK", "http_status": 200, "detail": "check passed", "tls_verify": True,
         "shared": 1, "latency_us": 812, "checked_at": stamp, "probes": 123,
         "failures": 1, "inconclusive": 0, "cert_expires_at": None,
         "history": [{"at": stamp, "outcome": "L7OK", "http_status": 200,
@@ -190,6 +191,29 @@ def test_torn_detail_leaves_the_word(path):
     assert b"no more is known" in run(path, "why", "p/a").stdout
 
 
+def test_agents_are_shown(path):
+    host = (b"a", b"10.0.0.1:80",
+            hs.word(hs.UP, outcome="L7OK", agent="drain", weight=64),
+            hs.detail(flags=2, agent_at=NOW_US, agent_silent=3,
+                      agent_outcome="L4CON", agent_percent=25,
+                      agent_order="drain", agent_said=b"drain 25% \x1b[1m"))
+    hs.Segment([(b"p", b"p", [host])]).save(path)
+    document = json.loads(run(path, "status", "--json").stdout)
+    shown = document["pools"][0]["hosts"][0]
+    assert shown["agent"].pop("said_at").endswith("Z")
+    assert shown["agent"] == {
+        "weight_percent": 25, "order": "drain", "said": "drain 25% \x1b[1m",
+        "missed": 3, "problem": "L4CON"}
+    assert (shown["state"], shown["verdict"], shown["admin"],
+            shown["effective_weight"]) == ("drain", "up", "auto", 0.25)
+    text = run(path, "status").stdout.decode()
+    assert "agent: drain 25%" in text and "\x1b" not in text
+    text = run(path, "why", "p/a").stdout.decode()
+    assert "its agent says drain, which no check undoes" in text
+    assert "weight 25%, order drain; 3 answers missed since, L4CON" in text
+    assert "\x1b" not in text
+
+
 # --- why --------------------------------------------------------------------
 
 def test_why_names_rule_and_last_probes(path):
@@ -218,7 +242,7 @@ def test_why_shows_the_order(path):
 @pytest.mark.parametrize("arguments, says", [
     ([], "no command"),
     (["statsu"], 'no command "statsu"; did you mean "status"? '
-                 "There are: status watch why events"),
+                 "`checkerctl help` lists them"),
     (["status", "primry"], 'no pool "primry"; did you mean "primary"?'),
     (["status", "primary/bb"], 'no host "primary/bb"; did you mean '
                                '"primary/b"?'),
@@ -242,7 +266,7 @@ def test_refused_with_1_and_a_sentence(path, arguments, says):
 
 def test_help_and_version():
     result = subprocess.run([CHECKERCTL, "-h"], capture_output=True)
-    assert result.returncode == 0 and b"why     POOL/HOST" in result.stdout
+    assert result.returncode == 0 and b"why POOL/HOST" in result.stdout
     result = subprocess.run([CHECKERCTL, "-V"], capture_output=True)
     assert re.fullmatch(rb"checkerctl \d+\.\d+\.\d+\n", result.stdout)
 

@@ -46,9 +46,11 @@ def test_a_bad_file_is_refused_with_all_that_is_wrong(folder):
     for arguments in ((), ("-t",), ("-T",), ("--once",)):
         status, _, errors = checkerd.run(*arguments)
         assert status == 1
-        for line, word in ((7, "interval: "), (8, "intervall"),
-                           (10, "weight"), (11, "fail_status")):
-            assert re.search(rf"checkerd\.ini:{line}: .*{word}", errors), word
+        for line, word in ((3, "interval: "), (4, "intervall"),
+                           (6, "weight"), (7, "fail_status")):
+            assert re.search(
+                rf"checkerd\.ini:{checkerd.line(line)}: .*{word}",
+                errors), word
         assert 'did you mean "interval"?' in errors
     assert not os.path.exists(checkerd.segment)
 
@@ -57,7 +59,7 @@ def test_a_bad_file_at_reload_changes_nothing(folder, backends):
     with Checkerd(folder, ini(backends)) as checkerd:
         checkerd.wait_state("web/a", "up")
         checkerd.reload(BAD, "refused")
-        assert checkerd.log.lines("checkerd.ini:8: ")
+        assert checkerd.log.lines(f"checkerd.ini:{checkerd.line(4)}: ")
         probes = checkerd.host("web/a")["probes"]
         checkerd.wait_probes("web/a", probes + 3)
 
@@ -91,7 +93,7 @@ def test_a_full_disk_is_said(folder, backends):
         assert status == 1
         assert "No space left on device" in errors
         assert sorted(os.listdir(small)) == ["checkerd.ini",
-                                             "health.shm.lock"]
+                                             "health.shm.lock", "state"]
     finally:
         subprocess.run(["umount", small], check=True)
 

@@ -15,7 +15,7 @@
 
 static int setup(void **state)
 {
-	*state = arena_new();
+	*state = arena_new(NULL);
 	return *state == NULL;
 }
 

@@ -13,6 +13,7 @@
 struct story {
 	enum health_verdict verdict;
 	enum health_admin admin;
+	enum health_agent agent;
 	bool checking;
 	bool panic;
 	uint32_t failcount;
@@ -67,6 +68,11 @@ static const struct story stories[] = {
 	{ HEALTH_DOWN, HEALTH_ADMIN_DRAIN, .failcount = 3, .probes = 7,
 	  .failures = 3, .outcome = HEALTH_L7STS,
 	  .says = "ordered drain, which no check undoes; checks say down" },
+	{ HEALTH_UP, .agent = HEALTH_AGENT_MAINT, .passcount = 7, .probes = 7,
+	  .outcome = HEALTH_L7OK,
+	  .says = "its agent says maint, which no check undoes; checks say up" },
+	{ HEALTH_UP, HEALTH_ADMIN_DOWN, HEALTH_AGENT_DRAIN, .passcount = 7,
+	  .probes = 7, .outcome = HEALTH_L7OK, .says = "ordered down" },
 	/* and panic is said on top */
 	{ HEALTH_DOWN, .panic = true, .failcount = 3, .probes = 3,
 	  .failures = 3, .outcome = HEALTH_L7STS,
@@ -86,6 +92,7 @@ static const char *explain(const struct story *story, char *buffer)
 	    story->verdict, story->admin, story->panic, story->checking,
 	    HEALTH_WEIGHT_UNIT, story->failcount, story->outcome);
 
+	word |= (uint64_t) story->agent << HEALTH_WORD_AGENT_SHIFT;
 	return explanation(word, &detail, story->panic, buffer);
 }
 
@@ -111,10 +118,10 @@ static void test_no_word_breaks_it(void **state)
 	unsigned bits;
 
 	(void) state;
-	for (bits = 0; bits < 64; bits++)
+	for (bits = 0; bits < 256; bits++)
 		for (unsigned fill = 0; fill < 2; fill++) {
 			memset(&detail, fill ? 0xff : 0, sizeof(detail));
-			word = (uint64_t) bits | (fill ? ~UINT64_C(63) : 0);
+			word = (uint64_t) bits | (fill ? ~UINT64_C(255) : 0);
 			explanation(word, &detail, true, buffer);
 			assert_true(strlen(buffer) > 0);
 		}

@@ -191,6 +191,158 @@ static void hosts_without_probes_share_nothing(void **state)
 	fleet_free(fleet);
 }
 
+/* What the agent of a host says. */
+static bool advise(struct fleet *fleet, uint32_t host, const char *line)
+{
+	struct pool *pool = &fleet->pools[fleet->hosts[host].pool];
+	struct agent_advice advice = { 0 };
+	bool news;
+
+	agent_line_parse(&advice, line, strlen(line));
+	news = fleet_advise(fleet, &fleet->hosts[host],
+	                    agent_state_next(fleet->hosts[host].agent_state,
+	                                     &advice));
+	pool->panic_told = pool->panic;
+	return news;
+}
+
+/* Whoever ordered: the state, and whether new requests go there. */
+static void agents_and_persons_and_checks(void **state)
+{
+	static const struct {
+		const char *line;
+		enum health_admin admin;
+		enum health_verdict verdict;
+		enum health_state state;
+		bool routable;
+		double weight; /* of 3 */
+	} rows[] = {
+		{ "up", HEALTH_AUTO, HEALTH_UP, HEALTH_STATE_UP, true, 3 },
+		{ "50%", HEALTH_AUTO, HEALTH_UP, HEALTH_STATE_UP, true, 1.5 },
+		{ "1%", HEALTH_AUTO, HEALTH_UP, HEALTH_STATE_UP, true,
+		  7 / 256.0 },
+		{ "0%", HEALTH_AUTO, HEALTH_UP, HEALTH_STATE_DRAIN, false, 0 },
+		{ "drain", HEALTH_AUTO, HEALTH_UP, HEALTH_STATE_DRAIN, false,
+		  3 },
+		{ "maint", HEALTH_AUTO, HEALTH_UP, HEALTH_STATE_DOWN, false,
+		  3 },
+		{ "down", HEALTH_AUTO, HEALTH_UP, HEALTH_STATE_DOWN, false, 3 },
+		{ "down drain", HEALTH_AUTO, HEALTH_UP, HEALTH_STATE_DRAIN,
+		  false, 3 },
+		{ "up 50%", HEALTH_AUTO, HEALTH_DOWN, HEALTH_STATE_DOWN, false,
+		  1.5 },
+		{ "drain", HEALTH_AUTO, HEALTH_DOWN, HEALTH_STATE_DRAIN, false,
+		  3 },
+		{ "up ready", HEALTH_ADMIN_DOWN, HEALTH_UP, HEALTH_STATE_DOWN,
+		  false, 3 },
+		{ "up ready", HEALTH_ADMIN_DRAIN, HEALTH_UP,
+		  HEALTH_STATE_DRAIN, false, 3 },
+		{ "maint", HEALTH_ADMIN_DRAIN, HEALTH_UP, HEALTH_STATE_DRAIN,
+		  false, 3 },
+		{ "drain", HEALTH_ADMIN_DOWN, HEALTH_UP, HEALTH_STATE_DOWN,
+		  false, 3 },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fleet *fleet = fleet_of("p: a");
+		uint64_t word;
+
+		fleet_free(fleet);
+		fixture.hosts[0].admin = rows[i].admin;
+		fixture.hosts[0].weight = 3;
+		fixture.config.references = 2;
+		assert_int_equal(fleet_new(&fleet, &fixture.config), 0);
+		judge(fleet, 0, rows[i].verdict);
+		advise(fleet, 0, rows[i].line);
+		word = fleet_word(fleet, &fleet->hosts[0]);
+		if (health_word_state(word) != rows[i].state ||
+		    health_word_routable(word) != rows[i].routable ||
+		    health_word_admin(word) != rows[i].admin ||
+		    health_word_verdict(word) != rows[i].verdict ||
+		    health_word_weight(word) !=
+		            (uint32_t) (rows[i].weight * HEALTH_WEIGHT_UNIT))
+			fail_msg("row %zu, \"%s\": %s, weight %u", i,
+			         rows[i].line,
+			         health_state_name(health_word_state(word)),
+			         health_word_weight(word));
+		fleet_free(fleet);
+	}
+}
+
+static void the_greatest_weight_fits(void **state)
+{
+	struct fleet *fleet = fleet_of("p: a");
+
+	(void) state;
+	fleet->hosts[0].weight = HEALTH_MAX_WEIGHT;
+	assert_int_equal(health_word_weight(fleet_word(fleet, fleet->hosts)),
+	                 HEALTH_MAX_WEIGHT * HEALTH_WEIGHT_UNIT);
+	advise(fleet, 0, "99%");
+	assert_int_equal(health_word_weight(fleet_word(fleet, fleet->hosts)),
+	                 HEALTH_MAX_WEIGHT * HEALTH_WEIGHT_UNIT / 100 * 99 +
+	                         HEALTH_MAX_WEIGHT * HEALTH_WEIGHT_UNIT % 100 *
+	                                 99 / 100);
+	fleet_free(fleet);
+}
+
+static void panic_ignores_an_agents_down_but_not_its_orders(void **state)
+{
+	struct fleet *fleet = fleet_of("p: a b c d");
+
+	(void) state;
+	fixture.pools[0].panic_percent = 50;
+	assert_false(advise(fleet, 0, "drain"));
+	assert_false(advise(fleet, 1, "maint"));
+	assert_string_equal(picture(fleet, 0), "--??");
+	assert_int_equal(fleet->pools[0].eligible, 2);
+	assert_false(advise(fleet, 2, "down"));
+	assert_string_equal(picture(fleet, 0), "---?");
+	assert_true(judge(fleet, 3, HEALTH_DOWN));
+	assert_string_equal(picture(fleet, 0), "--?D");
+	assert_true(advise(fleet, 2, "up"));
+	assert_string_equal(picture(fleet, 0), "--?d");
+	assert_false(advise(fleet, 0, "ready"));
+	assert_string_equal(picture(fleet, 0), "?-?d");
+	assert_int_equal(health_pool_word_routable(fleet_pool_word(fleet, 0)), 2);
+	fleet_free(fleet);
+}
+
+static void the_same_question_to_the_same_agent_is_one(void **state)
+{
+	static struct settings own, elsewhere, often;
+	struct fleet *fleet = fleet_of("p: a b c d; q: a1 e; r: b1 f");
+
+	(void) state;
+	fleet_free(fleet);
+	fixture.settings.check = CHECK_NONE;
+	/* at the host itself, ... */
+	own = fixture.settings;
+	own.agent = (struct config_agent) { .kind = AGENT_TCP, .port = 9 };
+	/* ... which is the same place for all hosts of the fixture */
+	elsewhere = own;
+	elsewhere.agent.port = 0;
+	elsewhere.agent.address = fixture.hosts[0].address;
+	often = own;
+	often.agent_interval_ms = 10;
+	for (uint32_t i = 0; i < 4; i++)
+		fixture.hosts[i].settings = &own;
+	fixture.hosts[4].settings = fixture.hosts[5].settings = &elsewhere;
+	fixture.hosts[6].settings = &often;
+	fixture.config.references = 2;
+	assert_int_equal(fleet_new(&fleet, &fixture.config), 0);
+	assert_int_equal(fleet->agent_count, 3);
+	assert_ptr_equal(fleet->hosts[0].agent, fleet->hosts[3].agent);
+	assert_int_equal(fleet->hosts[0].agent->index, 0);
+	assert_int_equal(address_port(&fleet->hosts[0].agent->address), 9);
+	assert_ptr_equal(fleet->hosts[4].agent, fleet->hosts[5].agent);
+	assert_int_equal(address_port(&fleet->hosts[4].agent->address),
+	                 address_port(&fixture.hosts[0].address));
+	assert_ptr_not_equal(fleet->hosts[6].agent, fleet->hosts[0].agent);
+	assert_null(fleet->hosts[7].agent);
+	fleet_free(fleet);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +356,11 @@ int main(void)
 		cmocka_unit_test(
 		        the_same_request_to_the_same_address_is_one_target),
 		cmocka_unit_test(hosts_without_probes_share_nothing),
+		cmocka_unit_test(agents_and_persons_and_checks),
+		cmocka_unit_test(the_greatest_weight_fits),
+		cmocka_unit_test(
+		        panic_ignores_an_agents_down_but_not_its_orders),
+		cmocka_unit_test(the_same_question_to_the_same_agent_is_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

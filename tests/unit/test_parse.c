@@ -272,6 +272,52 @@ static void escapes_read_and_print(void **state)
 		                 -EINVAL);
 }
 
+static void urls(void **state)
+{
+	static const char *const good[] = {
+		"http://hooks.test",
+		"https://hooks.test/a/b?token=%20x&y",
+		"HTTPS://u:p@10.0.0.1:8443/",
+		"http://[::1]:65535?x",
+		"http://[::1]",
+	};
+	static const char *const bad[] = {
+		"",
+		"hooks.test/a",
+		"ftp://hooks.test/",
+		"file:///etc/passwd",
+		"http://",
+		"http:///path",
+		"https://:443/",
+		"http://a:/",
+		"http://a:0/",
+		"http://a:65536/",
+		"http://a:123456789/",
+		"http://a:x/",
+		"http://a b/",
+		"http://a/b c",
+		"http://a/#b",
+		"http://a\\@b/",
+		"http://\"a\"/",
+		"http://a/\xc3\xa4",
+		"http://[::1/",
+		"http://[::1]x/",
+		"http://[1.2.3.4]/",
+		"http://[]/",
+		"http://[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]/",
+		"http://user@/",
+		"http://(a)/",
+	};
+
+	(void) state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		if (!text_is_url(good[i]))
+			fail_msg("%s is one", good[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (text_is_url(bad[i]))
+			fail_msg("%s is none", bad[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +330,7 @@ int main(void)
 		cmocka_unit_test(escapes_read_and_print),
 		cmocka_unit_test(printable_text),
 		cmocka_unit_test(names_ids_and_tokens),
+		cmocka_unit_test(urls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

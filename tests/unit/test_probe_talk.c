@@ -29,7 +29,7 @@ static struct settings talk_settings(const char *send, const char *expect)
 
 static int setup_talk(void **state)
 {
-	arena = arena_new();
+	arena = arena_new(NULL);
 	return arena != NULL ? setup(state) : -1;
 }
 

@@ -268,6 +268,7 @@ static void an_interrupted_transition_is_completed(void **state)
 	writer = open_writer(*state);
 	assert_int_equal(prepare(writer, "one: a b"), SEGMENT_ADOPTED);
 	shm = segment_writer_shm(writer);
+	assert_int_equal(segment_writer_told(writer), 1);
 	assert_int_equal(health_shm_event_head(shm), 2);
 	assert_true(health_shm_event(shm, 2, &event));
 	assert_int_equal(health_shm_word(shm, 1), UP);
@@ -287,8 +288,27 @@ static void a_half_written_event_never_happened(void **state)
 	writer = open_writer(*state);
 	assert_int_equal(prepare(writer, "one: a"), SEGMENT_ADOPTED);
 	shm = segment_writer_shm(writer);
+	assert_int_equal(segment_writer_told(writer), 1);
 	assert_int_equal(health_shm_event_head(shm), 1);
 	assert_int_equal(publish(writer, 0, UP, "a"), 2);
+	segment_writer_free(writer);
+}
+
+static void count(void *owner)
+{
+	++*(unsigned *) owner;
+}
+
+static void who_wants_to_know_of_events_is_called(void **state)
+{
+	struct segment_writer *writer = start(*state, "one: a");
+	unsigned calls = 0;
+
+	segment_writer_on_event(writer, count, &calls);
+	publish(writer, 0, DOWN, "a");
+	assert_int_equal(calls, 1);
+	publish(writer, 0, UP, NULL);
+	assert_int_equal(calls, 1);
 	segment_writer_free(writer);
 }
 
@@ -481,6 +501,7 @@ int main(void)
 		story(another_topology_supersedes_and_carries_over),
 		story(an_interrupted_transition_is_completed),
 		story(a_half_written_event_never_happened),
+		story(who_wants_to_know_of_events_is_called),
 		story(a_half_written_detail_is_completed),
 		story(a_second_writer_learns_who_holds_the_segment),
 		story(a_missing_directory_is_an_error),

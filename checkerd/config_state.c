@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config_state.h"
+
+#include "changes.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define NAME "changes.json"
+
+static void close_file(FILE **file)
+{
+	if (*file)
+		fclose(*file);
+}
+
+static void unref(json_t **value)
+{
+	json_decref(*value);
+}
+
+/* --- reading ------------------------------------------------------------ */
+
+static int PRINTF_LIKE(2, 3)
+	damaged(char problem[CONFIG_STATE_PROBLEM_SIZE], const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(problem, CONFIG_STATE_PROBLEM_SIZE, format, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+static int check(const json_t *document, char problem[CONFIG_STATE_PROBLEM_SIZE])
+{
+	const json_t *version = json_object_get(document, "version");
+	const json_t *changes = json_object_get(document, "changes");
+	struct change change;
+	const json_t *row;
+	size_t i;
+
+	if (!json_is_integer(version) || !json_is_array(changes))
+		return damaged(problem, "it holds no version or no changes");
+	if (json_integer_value(version) != CHANGES_VERSION)
+		return damaged(problem,
+		               "it is of version %" JSON_INTEGER_FORMAT
+		               ", allowed: %d",
+		               json_integer_value(version), CHANGES_VERSION);
+	json_array_foreach ((json_t *) changes, i, row) {
+		if (!change_read(row, &change))
+			return damaged(problem, "change %zu is none", i + 1);
+	}
+	return 0;
+}
+
+int config_state_read(const char *dir, json_t **ret,
+                    char problem[CONFIG_STATE_PROBLEM_SIZE])
+{
+	CLEANUP(free_pointer) char *path = NULL;
+	CLEANUP(close_file) FILE *file = NULL;
+	CLEANUP(unref) json_t *document = NULL;
+	json_error_t error;
+	int r;
+
+	if (asprintf(&path, "%s/" NAME, dir) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	file = fopen(path, "re");
+	if (!file && errno == ENOENT) {
+		*ret = json_array();
+		return *ret ? 0 : -ENOMEM;
+	}
+	if (!file)
+		return -errno;
+	document = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
+	if (!document)
+		return damaged(problem, "line %d: %s", error.line, error.text);
+	r = check(document, problem);
+	if (r == 0)
+		*ret = json_incref(json_object_get(document, "changes"));
+	return r;
+}
+
+int config_state_set_aside(const char *dir, char ret_name[PATH_MAX])
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/" NAME, dir) >= PATH_MAX ||
+	    snprintf(ret_name, PATH_MAX, "%s/" NAME ".refused-%lld", dir,
+	             (long long) time(NULL)) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return rename(path, ret_name) < 0 ? -errno : 0;
+}
+
+/* --- writing ------------------------------------------------------------ */
+
+static int write_to(FILE *file, const json_t *changes)
+{
+	CLEANUP(unref)
+	json_t *document = json_pack("{si sO}", "version", CHANGES_VERSION,
+	                             "changes", (json_t *) changes);
+
+	if (!document)
+		return -ENOMEM;
+	/* the library does not say why: what the disk said last does */
+	errno = 0;
+	if (json_dumpf(document, file, JSON_INDENT(1)) < 0 ||
+	    fflush(file) != 0 || fsync(fileno(file)) < 0)
+		return errno ? -errno : -EIO;
+	return 0;
+}
+
+int config_state_write(const char *dir, const json_t *changes)
+{
+	CLEANUP(close_fd)
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(close_file) FILE *file = NULL;
+	int fd, r;
+
+	if (dir_fd < 0)
+		return -errno;
+	fd = openat(dir_fd, NAME ".new",
+	            O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+	            0600);
+	if (fd < 0)
+		return -errno;
+	file = fdopen(fd, "w");
+	if (!file) {
+		close(fd);
+		return -ENOMEM;
+	}
+	r = write_to(file, changes);
+	if (r == 0 && renameat(dir_fd, NAME ".new", dir_fd, NAME) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlinkat(dir_fd, NAME ".new", 0);
+		return r;
+	}
+	return fsync(dir_fd) < 0 ? -errno : 0;
+}

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "control.h"
+
+#include "clock.h"
+#include "config_errors.h"
+#include "config_loader.h"
+#include "log.h"
+#include "message_ids.h"
+#include "rounds.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LEASE_ACCURACY_US UINT64_C(10000)
+
+/* Something to do, and whom to tell. */
+struct task {
+	struct task *next;
+	bool reload;
+	struct operation operation; /* unless it is a reload; owned */
+	control_still_fn *still;
+	control_done_fn *done; /* NULL: nobody */
+	void *owner;
+	bool rebuilds; /* a new configuration is made for it */
+};
+
+struct control {
+	struct config_loader *loader;
+	struct rounds *rounds;
+	sd_event_source *lease;
+	struct config *config; /* in force */
+	control_reloaded_fn *reloaded;
+	void *owner;
+	struct task *first, **last;
+	struct task *current; /* the loader is at it */
+	bool advancing;
+};
+
+/* --- tasks -------------------------------------------------------------- */
+
+static void task_free(struct task *task)
+{
+	free((char *) task->operation.pool);
+	free((char *) task->operation.host);
+	json_decref(task->operation.body);
+	free(task);
+}
+
+static void answer(struct task *task, const struct control_answer *with)
+{
+	if (task->done)
+		task->done(task->owner, with);
+	task_free(task);
+}
+
+static void refuse(struct task *task, unsigned status, const char *code,
+                   const char *key, const char *message)
+{
+	answer(task, &(struct control_answer) { .status = status,
+	                                        .code = code,
+	                                        .key = key,
+	                                        .message = message });
+}
+
+static void done(struct task *task)
+{
+	answer(task, &(struct control_answer) { .status = 200 });
+}
+
+/* --- what is said ------------------------------------------------------- */
+
+static const char *const operation_names[] = {
+	[OPERATION_ADD_POOL] = "added",      [OPERATION_SET_POOL] = "set",
+	[OPERATION_REMOVE_POOL] = "removed", [OPERATION_ADD_HOST] = "added",
+	[OPERATION_ORDER] = "ordered",       [OPERATION_REMOVE_HOST] = "removed",
+	[OPERATION_REVERT] = "reverted",     [OPERATION_EXPIRE] = "lease ended",
+};
+
+static void log_change(const struct operation *operation)
+{
+	CLEANUP(free_pointer)
+	char *body = operation->body
+	                     ? json_dumps(operation->body, JSON_ENSURE_ASCII)
+	                     : NULL;
+	char uid[24];
+	const struct log_field fields[] = {
+		{ "CHECKERD_POOL", operation->pool },
+		{ "CHECKERD_HOST", operation->host ? operation->host : "" },
+		{ "CHECKERD_UID", uid },
+	};
+
+	snprintf(uid, sizeof(uid), "%ju", (uintmax_t) operation->by);
+	log_fields(LOG_NOTICE, MESSAGE_CHANGED, fields, ARRAY_SIZE(fields),
+	           "%s%s%s %s%s%s, by uid %s", operation->pool,
+	           operation->host ? "/" : "",
+	           operation->host ? operation->host : "",
+	           operation_names[operation->kind], body ? " " : "",
+	           body ? body : "", uid);
+}
+
+static void log_errors(const struct config_errors *errors)
+{
+	for (size_t i = 0; i < errors->kept; i++)
+		log_error("%s", errors->texts[i]);
+	if (errors->count > errors->kept)
+		log_error("and %zu more", errors->count - errors->kept);
+}
+
+static void log_notes(const struct config_made *made)
+{
+	for (size_t i = 0; i < made->notes.kept; i++)
+		log_warning("%s", made->notes.texts[i]);
+	if (made->state_error)
+		log_warning("changes at runtime cannot be kept on disk: %s",
+		            strerrordesc_np(-made->state_error));
+}
+
+/* --- a job is done ------------------------------------------------------ */
+
+static void watch_leases(struct control *control)
+{
+	struct change change;
+	uint64_t end_us = changes_next_end_us(control_changes(control), &change);
+
+	sd_event_source_set_time(control->lease, end_us ? end_us : UINT64_MAX);
+	sd_event_source_set_enabled(control->lease,
+	                            end_us ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+static void take_over(struct control *control, struct config_made *made)
+{
+	config_loader_accept(control->loader, made);
+	if (made->config) {
+		config_unref(control->config);
+		control->config = config_ref(made->config);
+	}
+	watch_leases(control);
+}
+
+static void finish_reload(struct control *control, struct task *task,
+                          struct config_made *made)
+{
+	const struct config *config = NULL;
+	int r = made->error;
+
+	log_errors(&made->errors);
+	if (r == 0)
+		r = rounds_install(control->rounds, made->config);
+	if (r < 0 && r != -EINVAL)
+		log_error("cannot put the configuration in force: %s",
+		          strerrordesc_np(-r));
+	if (r >= 0) {
+		log_notes(made);
+		take_over(control, made);
+		config = control->config;
+	}
+	control->reloaded(control->owner, config);
+	answer(task, &(struct control_answer) {
+			     .status = r >= 0 ? 200 : r == -EINVAL ? 422 : 500,
+			     .code = r >= 0 ? NULL : "refused",
+			     .message = r == -EINVAL
+	                                        ? "the files have errors, the "
+	                                          "running configuration stays"
+	                                : r < 0 ? strerrordesc_np(-r)
+	                                        : NULL,
+			     .errors = r == -EINVAL ? &made->errors : NULL });
+}
+
+/* Full disks are told from other troubles, as HTTP does. */
+static void refuse_unkept(struct task *task, const char *what, int error)
+{
+	bool full =
+		error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+	char message[256];
+
+	snprintf(message, sizeof(message), "%s: %s; nothing was changed", what,
+	         strerrordesc_np(-error));
+	refuse(task, full ? 507 : 500, full ? "no_space" : "not_kept", NULL,
+	       message);
+}
+
+/* What an operation orders of a host that goes on being checked as before. */
+static int order(struct control *control, const struct operation *operation)
+{
+	const json_t *admin = json_object_get(operation->body, "admin");
+	const char *text = json_string_value(admin);
+	struct rounds_order what = {
+		.raise = text && strcmp(text, "up") == 0,
+		.told = json_string_value(
+			json_object_get(operation->body, "reason")),
+		.why = operation->kind == OPERATION_EXPIRE
+		               ? "its lease ended"
+		               : "by a person",
+	};
+	struct order now;
+	int r;
+
+	r = changes_order(control_changes(control),
+	                  config_loader_files(control->loader), operation->pool,
+	                  operation->host, &now);
+	if (r < 0)
+		return r;
+	what.admin = now.admin;
+	what.weight = now.weight;
+	what.reason = now.reason;
+	what.until_us = now.until_us;
+	return rounds_order(control->rounds, operation->pool, operation->host,
+	                    &what);
+}
+
+static void finish_order(struct control *control, struct task *task,
+                         struct config_made *made)
+{
+	/* the end of a lease is on disk since it began */
+	bool binding = task->operation.kind == OPERATION_EXPIRE;
+	int r;
+
+	if (made && made->state_error && !binding) {
+		refuse_unkept(task, "the change cannot be kept",
+		              made->state_error);
+		return;
+	}
+	if (made) {
+		log_notes(made);
+		take_over(control, made);
+	}
+	r = order(control, &task->operation);
+	if (r < 0) {
+		refuse(task, 500, "failed", NULL, strerrordesc_np(-r));
+		return;
+	}
+	log_change(&task->operation);
+	done(task);
+}
+
+static void finish_rebuild(struct control *control, struct task *task,
+                           struct config_made *made)
+{
+	int r;
+
+	if (made->error == -EINVAL) {
+		refuse(task, 422, "bad_value", made->errors.key,
+		       made->errors.what);
+		return;
+	}
+	if (made->error < 0 || made->state_error) {
+		refuse_unkept(task, "the change cannot be kept",
+		              made->error < 0 ? made->error : made->state_error);
+		return;
+	}
+	r = rounds_install(control->rounds, made->config);
+	if (r < 0) {
+		/* it is on disk: what holds has to be put back there */
+		config_loader_record(control->loader, control_changes(control));
+		refuse_unkept(task, "the segment cannot be replaced", r);
+		return;
+	}
+	take_over(control, made);
+	log_change(&task->operation);
+	done(task);
+}
+
+/* Of the start, or what put back the changes after a failure. */
+static void finish_start(struct control *control, struct config_made *made)
+{
+	log_errors(&made->errors);
+	log_notes(made);
+	if (made->error < 0 && made->error != -EINVAL)
+		log_error("cannot read the configuration: %s",
+		          strerrordesc_np(-made->error));
+	if (!control->config && made->config)
+		take_over(control, made);
+}
+
+static void advance(struct control *control);
+
+static void on_made(void *owner, struct config_made *made)
+{
+	struct control *control = owner;
+	struct task *task = control->current;
+
+	control->current = NULL;
+	if (!task) {
+		finish_start(control, made);
+	} else if (task->reload) {
+		finish_reload(control, task, made);
+	} else if (task->rebuilds) {
+		finish_rebuild(control, task, made);
+	} else {
+		finish_order(control, task, made);
+	}
+	advance(control);
+}
+
+/* --- the queue ---------------------------------------------------------- */
+
+static int begin(struct control *control, struct task *task, json_t *changes)
+{
+	control->current = task;
+	if (task->reload)
+		return config_loader_load(control->loader);
+	return task->rebuilds ? config_loader_amend(control->loader, changes)
+	                      : config_loader_record(control->loader, changes);
+}
+
+static void operate(struct control *control, struct task *task)
+{
+	json_t *before = control_changes(control), *after = NULL;
+	struct refusal refusal = { 0 };
+	int r = 0;
+
+	if (task->still && !task->still(task->owner)) {
+		refuse(task, 412, "changed", "If-Match",
+		       "it has been changed since, read it again");
+		return;
+	}
+	if (!task->reload)
+		r = changes_apply(before, config_loader_files(control->loader),
+		                  control->config, &task->operation, &after,
+		                  &refusal);
+	if (r == -EINVAL) {
+		refuse(task, refusal.status, refusal.code,
+		       *refusal.key ? refusal.key : NULL, refusal.message);
+		return;
+	}
+	/* what is on disk already needs no writing */
+	if (r == 0 && !task->reload && json_equal(before, after)) {
+		json_decref(after);
+		if (task->rebuilds)
+			done(task);
+		else
+			finish_order(control, task, NULL);
+		return;
+	}
+	if (r == 0)
+		r = begin(control, task, after);
+	json_decref(after);
+	if (r < 0) {
+		control->current = NULL;
+		refuse(task, 500, "failed", NULL, strerrordesc_np(-r));
+	}
+}
+
+/* Answers may ask for more: those wait for the loop here, not on the stack. */
+static void advance(struct control *control)
+{
+	if (control->advancing)
+		return;
+	control->advancing = true;
+	while (!control->current && control->first &&
+	       !config_loader_busy(control->loader)) {
+		struct task *task = control->first;
+
+		control->first = task->next;
+		if (!control->first)
+			control->last = &control->first;
+		operate(control, task);
+	}
+	control->advancing = false;
+}
+
+static void enqueue(struct control *control, struct task *task)
+{
+	*control->last = task;
+	control->last = &task->next;
+	advance(control);
+}
+
+static void lack_memory(control_done_fn *tell, void *owner)
+{
+	if (tell)
+		tell(owner, &(struct control_answer) {
+				    .status = 500,
+				    .code = "failed",
+				    .message = strerrordesc_np(ENOMEM) });
+}
+
+void control_reload(struct control *control, control_done_fn *tell, void *owner)
+{
+	struct task *task = calloc(1, sizeof(*task));
+
+	if (!task) {
+		lack_memory(tell, owner);
+		return;
+	}
+	task->reload = true;
+	task->done = tell;
+	task->owner = owner;
+	enqueue(control, task);
+}
+
+void control_operate(struct control *control, const struct operation *operation,
+                     control_still_fn *still, control_done_fn *tell,
+                     void *owner)
+{
+	struct task *task = calloc(1, sizeof(*task));
+
+	if (!task) {
+		lack_memory(tell, owner);
+		return;
+	}
+	*task = (struct task) {
+		.operation = *operation,
+		.still = still,
+		.done = tell,
+		.owner = owner,
+		.rebuilds = !operation_is_order(operation),
+	};
+	task->operation.pool = strdup(operation->pool);
+	task->operation.host = operation->host ? strdup(operation->host) : NULL;
+	task->operation.body = json_incref(operation->body);
+	if (!task->operation.pool ||
+	    (operation->host && !task->operation.host)) {
+		lack_memory(tell, owner);
+		task_free(task);
+		return;
+	}
+	enqueue(control, task);
+}
+
+/* --- leases ------------------------------------------------------------- */
+
+static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
+{
+	struct control *control = userdata;
+	uint64_t now_us = realtime_us();
+	struct change change;
+	uint64_t end_us = changes_next_end_us(control_changes(control), &change);
+
+	(void) source;
+	(void) due_us;
+	if (end_us && end_us <= now_us)
+		control_operate(control,
+		                &(struct operation) { .kind = OPERATION_EXPIRE,
+		                                      .pool = change.pool,
+		                                      .host = change.host,
+		                                      .at_us = now_us },
+		                NULL, NULL, NULL);
+	else
+		watch_leases(control);
+	return 0;
+}
+
+/* --- life --------------------------------------------------------------- */
+
+int control_new(struct control **ret, sd_event *event, const char *path,
+                control_reloaded_fn *reloaded, void *owner)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int r;
+
+	if (!control)
+		return -ENOMEM;
+	control->last = &control->first;
+	control->reloaded = reloaded;
+	control->owner = owner;
+	r = config_loader_new(&control->loader, event, path, on_made, control);
+	if (r >= 0)
+		r = sd_event_add_time(event, &control->lease, CLOCK_REALTIME,
+		                      UINT64_MAX, LEASE_ACCURACY_US, on_lease,
+		                      control);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(control->lease, SD_EVENT_OFF);
+	if (r < 0) {
+		control_free(control);
+		return r;
+	}
+	*ret = control;
+	return 0;
+}
+
+int control_load(struct control *control)
+{
+	config_loader_load_now(control->loader);
+	return control->config ? 0 : -EINVAL;
+}
+
+int control_start(struct control *control, struct rounds *rounds)
+{
+	int r = rounds_install(rounds, control->config);
+
+	if (r < 0)
+		return r;
+	control->rounds = rounds;
+	watch_leases(control);
+	return r;
+}
+
+void control_free(struct control *control)
+{
+	if (!control)
+		return;
+	if (control->current)
+		refuse(control->current, 503, "stopping", NULL,
+		       "checkerd is stopping");
+	while (control->first) {
+		struct task *task = control->first;
+
+		control->first = task->next;
+		refuse(task, 503, "stopping", NULL, "checkerd is stopping");
+	}
+	config_loader_free(control->loader);
+	sd_event_source_disable_unref(control->lease);
+	config_unref(control->config);
+	free(control);
+}
+
+json_t *control_changes(const struct control *control)
+{
+	return config_loader_changes(control->loader);
+}
+
+const struct config *control_config(const struct control *control)
+{
+	return control->config;
+}
