@@ -37,7 +37,8 @@ typedef ngx_uint_t (*ngx_http_upstream_health_shm_usable_pt)(void *data,
  * names[n]: what a host is to hash, such as the text of its address; read
  * during the call only, as the other arrays.
  * weights[n]: effective, in 1/256 of a unit, 24 bits; 0: the host is out.
- * configured[n]: in units, for the points of hash; 0: it has one point.
+ * configured[n]: in units; to hash, effective weights count up to the next
+ * power of two of it, so that a greater change takes another object.
  * seed: different in each worker, so that they start at different hosts.
  * n may be 0.  NULL: no memory. */
 ngx_http_upstream_health_shm_balance_t *

@@ -102,6 +102,8 @@ static void ngx_http_upstream_health_shm_turns_move(
 static ngx_uint_t ngx_http_upstream_health_shm_turns_pick(
     ngx_http_upstream_health_shm_balance_t *b, uint32_t key,
     ngx_http_upstream_health_shm_usable_pt usable, void *data);
+static void ngx_http_upstream_health_shm_turns_begin(
+    ngx_http_upstream_health_shm_turns_t *t);
 static uint32_t ngx_http_upstream_health_shm_turns_sift_out(
     ngx_http_upstream_health_shm_turns_t *t,
     ngx_http_upstream_health_shm_heap_t *heap, uint32_t aside,
@@ -498,14 +500,14 @@ ngx_http_upstream_health_shm_turns_move(
 
     passed = t->passed + parts;
 
-    while (passed < 0) {
-        passed += round;
-        t->round--;
-    }
+    if (passed < 0 || passed >= round) {
+        t->round += passed / round;
+        passed %= round;
 
-    while (passed >= round) {
-        passed -= round;
-        t->round++;
+        if (passed < 0) {
+            passed += round;
+            t->round--;
+        }
     }
 
     t->passed = passed;
@@ -533,20 +535,19 @@ ngx_http_upstream_health_shm_turns_pick(
                && ngx_http_upstream_health_shm_turns_due(t,
                                                          &t->waiting.elts[0]))
         {
-            turn = t->waiting.elts[0];
-
-            ngx_http_upstream_health_shm_turns_next(t, &turn);
-            ngx_http_upstream_health_shm_heap_remove(t, &t->waiting, 0);
-            ngx_http_upstream_health_shm_heap_push(t, &t->ready, turn);
+            ngx_http_upstream_health_shm_turns_begin(t);
         }
 
         if (t->ready.n == 0) {
 
-            /* the mean is held back by those aside */
+            /* the clock is held back by those aside; with none of them
+             * behind the first that waits, that one is due */
 
             for (i = 0; i < aside; i++) {
                 ngx_http_upstream_health_shm_turns_go_by(t, &t->aside[i]);
             }
+
+            ngx_http_upstream_health_shm_turns_begin(t);
 
             continue;
         }
@@ -581,6 +582,22 @@ ngx_http_upstream_health_shm_turns_pick(
     }
 
     return host;
+}
+
+
+/* the first that waits has its turn: ready until the next one's release */
+
+static void
+ngx_http_upstream_health_shm_turns_begin(
+    ngx_http_upstream_health_shm_turns_t *t)
+{
+    ngx_http_upstream_health_shm_turn_t  turn;
+
+    turn = t->waiting.elts[0];
+
+    ngx_http_upstream_health_shm_turns_next(t, &turn);
+    ngx_http_upstream_health_shm_heap_remove(t, &t->waiting, 0);
+    ngx_http_upstream_health_shm_heap_push(t, &t->ready, turn);
 }
 
 

@@ -59,7 +59,7 @@ void __attribute__((noinline)) pick_cost(balance_t *b, ngx_uint_t picks)
 		ngx_http_upstream_health_shm_balance_use(b, i);
 		if (n >= IN_FLIGHT)
 			ngx_http_upstream_health_shm_balance_done(
-			        b, in_flight[n % IN_FLIGHT]);
+				b, in_flight[n % IN_FLIGHT]);
 		in_flight[n % IN_FLIGHT] = i;
 	}
 }
@@ -172,14 +172,13 @@ int main(int argc, char **argv)
 		names[i].data = malloc(32);
 		if (names[i].data == NULL)
 			return 1;
-		names[i].len = (size_t) snprintf((char *) names[i].data, 32,
-		                                 "10.0.%d.%d:80",
-		                                 (int) (i / 256),
-		                                 (int) (i % 256));
+		names[i].len = (size_t) snprintf(
+			(char *) names[i].data, 32, "10.0.%d.%d:80",
+			(int) (i / 256), (int) (i % 256));
 	}
 	b = ngx_http_upstream_health_shm_balance_create(
-	        NULL, strtoul(argv[1], NULL, 10), hosts, names, weights,
-	        configured, 1);
+		NULL, strtoul(argv[1], NULL, 10), hosts, names, weights,
+		configured, 1);
 	if (b == NULL)
 		return 1;
 	pick_cost(b, picks);

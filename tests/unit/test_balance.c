@@ -76,14 +76,15 @@ static ngx_str_t names[MANY];
 static char name_text[MANY][16];
 static uint32_t weights[MANY], configured[MANY];
 static uint8_t refuses[MANY]; /* asked through `usable` */
-static uint32_t asked[MANY]; /* in which pick it was asked last */
+static uint32_t asked[MANY];  /* in which pick it was asked last */
 static uint32_t pick_number;
 
 static uint64_t random_state;
 
 static uint32_t random_below(uint32_t limit)
 {
-	random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+	random_state =
+		random_state * 6364136223846793005u + 1442695040888963407u;
 	return (uint32_t) (random_state >> 33) % limit;
 }
 
@@ -117,7 +118,7 @@ static int teardown(void **state)
 static balance_t *create_from(ngx_uint_t method, ngx_uint_t n, uint32_t seed)
 {
 	balance_t *b = ngx_http_upstream_health_shm_balance_create(
-	        NULL, method, n, names, weights, configured, seed);
+		NULL, method, n, names, weights, configured, seed);
 
 	assert_non_null(b);
 	return b;
@@ -172,8 +173,8 @@ static void assert_exact(ngx_uint_t n, uint32_t seed, uint32_t picks)
 		order[t] = (uint32_t) i;
 		count[i]++;
 		window[i]++;
-		assert_true(fabs(count[i] - (t + 1.0) * weights[i] / unit /
-		                                    total) < 2);
+		assert_true(fabs(count[i] -
+		                 (t + 1.0) * weights[i] / unit / total) < 2);
 		if (t + 1 < total)
 			continue;
 		if (t >= total) {
@@ -233,7 +234,7 @@ static void turns_of_broken_weights_are_exact(void **state)
 static void turns_begin_at_different_hosts(void **state)
 {
 	uint32_t starts = 0, seed, t;
-	uint8_t begun[16] = {0};
+	uint8_t begun[16] = { 0 };
 
 	(void) state;
 	for (seed = 0; seed < 64; seed++) {
@@ -253,7 +254,7 @@ static void turns_begin_at_different_hosts(void **state)
  * share by weight, whoever is the heavy one. */
 static void refused_turns_go_by(void **state)
 {
-	static const uint32_t tier[] = {65535, 1, 2, 1, 40};
+	static const uint32_t tier[] = { 65535, 1, 2, 1, 40 };
 	uint32_t heavy, t, count[5];
 	balance_t *b;
 
@@ -288,35 +289,66 @@ static void refused_turns_go_by(void **state)
 	assert_in_range(count[1], 0, 2);
 }
 
-/* Three of four refuse at random: what is left is shared by weight. */
-static void refusals_at_random_are_fair(void **state)
+/* Seven of eight refuse, others all the time, and then none: turns are as
+ * exact as if nothing had been. */
+static void turns_are_exact_after_refusals(void **state)
 {
-	static uint32_t count[200];
-	uint32_t t, i;
+	enum { N = 200, HEAVY = 100, SHARES = HEAVY + N - 1 };
+	uint32_t count[N] = { 0 }, t, i;
 	balance_t *b;
 
 	(void) state;
-	memset(count, 0, sizeof(count));
-	for (i = 0; i < 200; i++)
-		configure(i, i % 2 + 1);
-	b = create_from(HEALTH_ROUND_ROBIN, 200, 1);
-	for (t = 0; t < 150000; t++) {
-		for (i = 0; i < 200 && t % 8 == 0; i++)
-			refuses[i] = random_below(4) != 0;
-		i = (uint32_t) ask(b, 0);
-		assert_true(i < 200);
-		count[i]++;
+	configure(0, HEAVY);
+	b = create_from(HEALTH_ROUND_ROBIN, N, 1);
+	for (t = 0; t < 300 * SHARES; t++) {
+		for (i = 0; i < N && t % 4 == 0; i++)
+			refuses[i] = random_below(8) != 0;
+		if (ask(b, 0) == NONE)
+			t--;
 	}
-	for (i = 0; i < 200; i++)
-		assert_in_range(count[i], 400 * (i % 2 + 1), 600 * (i % 2 + 1));
+
+	memset(refuses, 0, sizeof(refuses));
+	for (t = 0; t < 2 * SHARES; t++)
+		ask(b, 0);
+	for (t = 0; t < 10 * SHARES; t++) {
+		count[ask(b, 0)]++;
+		for (i = 0; i < N; i++)
+			assert_true(fabs(count[i] - (t + 1.0) * configured[i] /
+			                                    SHARES) < 2);
+	}
 }
 
-/* The same, and for each hour of another set: nobody is owed much. */
+/* While they refuse, the others share by weight. */
+static void refused_requests_are_shared(void **state)
+{
+	enum { N = 200, SHARES = N * 11 / 2 };
+	uint32_t count[N] = { 0 }, t, i;
+	balance_t *b;
+
+	(void) state;
+	for (i = 0; i < N; i++)
+		configure(i, i % 10 + 1);
+	b = create_from(HEALTH_ROUND_ROBIN, N, 1);
+	for (t = 0; t < 300 * SHARES; t++) {
+		for (i = 0; i < N && t % 8 == 0; i++)
+			refuses[i] = random_below(8) != 0;
+		i = (uint32_t) ask(b, 0);
+		assert_true(i < N);
+		count[i]++;
+	}
+	for (i = 0; i < N; i++)
+		assert_in_range(count[i], 200 * (i % 10 + 1),
+		                400 * (i % 10 + 1));
+}
+
+/* After each change of a weight, from one extreme to the other, into the tier
+ * and out of it: nobody is owed much. */
 static void weights_change_without_burst(void **state)
 {
 	enum { N = 20 };
-	static const uint32_t tiers[][2] = {
-		{1, 65535}, {65535, 1}, {0, 3}, {5, 0}, {7, 7}, {1, 1}};
+	static const uint32_t tiers[][2] = { { 1, 65535 }, { 65535, 1 },
+		                             { 0, 3 },     { 5, 0 },
+		                             { 7, 7 },     { 1, 1 } };
 	double share[N], count[N];
 	uint32_t step, t, i, j;
 	balance_t *b;
@@ -351,8 +383,8 @@ static void weights_change_without_burst(void **state)
  * both get what their weights come to. */
 static void changes_keep_what_is_owed(void **state)
 {
-	double due[3] = {0, 0, 0};
-	uint32_t count[3] = {0, 0, 0};
+	double due[3] = { 0, 0, 0 };
+	uint32_t count[3] = { 0, 0, 0 };
 	uint32_t t, i;
 	balance_t *b;
 
@@ -381,7 +413,7 @@ static void least_conn_is_least(void **state)
 {
 	enum { N = 50, FLIGHT = 400 };
 	static ngx_uint_t flight[FLIGHT];
-	uint32_t conns[N] = {0}, n = 0, t, j;
+	uint32_t conns[N] = { 0 }, n = 0, t, j;
 	ngx_uint_t i;
 	balance_t *b;
 
@@ -393,9 +425,8 @@ static void least_conn_is_least(void **state)
 		i = random_below(N);
 		switch (random_below(8)) {
 		case 0:
-			weights[i] = random_below(4)
-			                     ? random_below(100 * UNIT)
-			                     : 0;
+			weights[i] =
+				random_below(4) ? random_below(100 * UNIT) : 0;
 			weigh(b, i, weights[i]);
 			break;
 		case 1:
@@ -430,7 +461,7 @@ static void least_conn_is_least(void **state)
 
 static void least_conn_breaks_ties_by_turns(void **state)
 {
-	uint32_t count[3] = {0, 0, 0};
+	uint32_t count[3] = { 0, 0, 0 };
 	uint32_t t;
 	balance_t *b;
 
@@ -460,7 +491,7 @@ static void least_conn_breaks_ties_by_turns(void **state)
 
 static void random_goes_by_weight(void **state)
 {
-	uint32_t count[10] = {0}, t, i;
+	uint32_t count[10] = { 0 }, t, i;
 	balance_t *b;
 
 	(void) state;
@@ -496,7 +527,7 @@ static void random_prefers_the_idle(void **state)
 static void workers_draw_differently(void **state)
 {
 	balance_t *one = create_from(HEALTH_RANDOM, 1000, 1);
-	balance_t *two = create_from(HEALTH_RANDOM, 1000, 2);
+	balance_t *two = create_from(HEALTH_RANDOM, 1000, 5);
 	ngx_uint_t first[100], second[100];
 	uint32_t t, shift, same = 0;
 
@@ -617,8 +648,7 @@ static void keys_move_to_the_host_that_is_added(void **state)
 		b = create_from(HEALTH_HASH, n, 1);
 		map(b, after);
 		for (k = 0; k < KEYS; k++)
-			assert_true(after[k] == before[k] ||
-			            after[k] >= n - 3);
+			assert_true(after[k] == before[k] || after[k] >= n - 3);
 		memcpy(before, after, sizeof(before));
 		release();
 	}
@@ -626,8 +656,8 @@ static void keys_move_to_the_host_that_is_added(void **state)
 
 static void hash_goes_by_weight(void **state)
 {
-	static const uint32_t tier[] = {1, 1, 2, 3, 4, 5, 8, 10, 16, 50};
-	uint32_t count[10] = {0}, k, i;
+	static const uint32_t tier[] = { 1, 1, 2, 3, 4, 5, 8, 10, 16, 50 };
+	uint32_t count[10] = { 0 }, k, i;
 	double share;
 
 	(void) state;
@@ -686,31 +716,31 @@ static void few_hosts_left_have_the_keys(void **state)
 	(void) state;
 	memset(count, 0, sizeof(count));
 	for (i = 0; i < 1000; i++) {
-		configure(i, i % 100 == 1 ? 2 : 1);
-		if (i % 100 > 1 && i % 2)
+		configure(i, i % 500 == 1 ? 2 : 1);
+		if (i % 500 > 1 && i % 2)
 			weights[i] = 0;
-		refuses[i] = i % 100 > 1;
+		refuses[i] = i % 500 > 1;
 	}
 	b = create_from(HEALTH_HASH, 1000, 1);
 	map(b, before);
 	for (k = 0; k < KEYS; k++) {
-		assert_true(before[k] % 100 < 2);
+		assert_true(before[k] % 500 < 2);
 		count[before[k]]++;
 	}
 	for (i = 0; i < 1000; i++)
-		if (i % 100 < 2)
-			assert_in_range(count[i], 450 * (i % 100 + 1),
-			                900 * (i % 100 + 1));
-	refuses[100] = 1;
+		if (i % 500 < 2)
+			assert_in_range(count[i], 2700 * (i % 500 + 1),
+			                4000 * (i % 500 + 1));
+	refuses[500] = 1;
 	map(b, after);
 	for (k = 0; k < KEYS; k++)
-		assert_true(before[k] == 100 ? after[k] != 100
+		assert_true(before[k] == 500 ? after[k] != 500
 		                             : after[k] == before[k]);
 }
 
 static void equal_names_share(void **state)
 {
-	uint32_t count[4] = {0}, k, i;
+	uint32_t count[4] = { 0 }, k, i;
 
 	(void) state;
 	names[1] = names[2] = names[3] = names[0];
@@ -767,7 +797,7 @@ static void whoever_is_usable_is_found(void **state)
 
 	(void) state;
 	for (method = 0; method < HEALTH_BALANCE_COUNT; method++) {
-		uint32_t conns[N] = {0};
+		uint32_t conns[N] = { 0 };
 
 		b = create_from(method, N, 1);
 		for (t = 0; t < 20000; t++) {
@@ -846,8 +876,8 @@ static void no_memory(void **state)
 		for (left = 0; left < 20; left++) {
 			blocks_left = left;
 			if (ngx_http_upstream_health_shm_balance_create(
-			            NULL, method, 10, names, weights,
-			            configured, 1))
+				    NULL, method, 10, names, weights,
+				    configured, 1))
 				break;
 		}
 		assert_in_range(left, 3, 10);
@@ -864,7 +894,8 @@ int main(void)
 		story(turns_of_broken_weights_are_exact),
 		story(turns_begin_at_different_hosts),
 		story(refused_turns_go_by),
-		story(refusals_at_random_are_fair),
+		story(turns_are_exact_after_refusals),
+		story(refused_requests_are_shared),
 		story(weights_change_without_burst),
 		story(changes_keep_what_is_owed),
 		story(least_conn_is_least),
