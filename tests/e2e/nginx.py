@@ -157,7 +157,8 @@ http {{
         if PRELOAD:
             environment["LD_PRELOAD"] = PRELOAD
         # nginx frees nothing at exit, and all modules define ngx_modules[]
-        environment["ASAN_OPTIONS"] = "detect_leaks=0:detect_odr_violation=0"
+        environment["ASAN_OPTIONS"] = ("detect_leaks=0:detect_odr_violation=0:"
+                                       "quarantine_size_mb=64")
         return environment
 
     def test(self):
