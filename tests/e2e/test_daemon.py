@@ -93,7 +93,7 @@ def test_a_full_disk_is_said(folder, backends):
         assert status == 1
         assert "No space left on device" in errors
         assert sorted(os.listdir(small)) == ["checkerd.ini",
-                                             "health.shm.lock"]
+                                             "health.shm.lock", "state"]
     finally:
         subprocess.run(["umount", small], check=True)
 

@@ -38,9 +38,11 @@ LAYERS = {
         probe_talk probe_tls report_receiver segment_writer""",
     WIRING: """api api_change api_document api_events api_fleet api_private
         control daemon once publication rounds rounds_agent rounds_demand
-        rounds_install rounds_order rounds_private rounds_report""",
+        rounds_install rounds_order rounds_private rounds_ramp
+        rounds_report""",
     ENTRY: "main",
-    TOOL: "cell checkerctl events view view_host view_table watch",
+    TOOL: """cell checkerctl command command_control command_segment
+        control_client events view view_answer view_host view_table watch""",
 }
 LAYER_OF = {noun: layer for layer, nouns in LAYERS.items()
             for noun in nouns.split()}
@@ -49,12 +51,13 @@ LAYER_OF = {noun: layer for layer, nouns in LAYERS.items()
 # everything from a layer on.
 # What is not named here is free.
 FOREIGN = {
-    r"curl/.*": {"curl_loop"},
+    r"curl/.*": {"curl_loop", "control_client"},
     r"openssl/.*": {"probe_tls"},
     r"ini\.h": {"config_file"},
     r"pcre2\.h": {"expectation"},
     r"jansson\.h": {"api", "changes", "config_amend", "config_loader",
-                    "config_state", "notify", "view_json"},
+                    "config_state", "notify", "view_json", "control_client",
+                    "command_control", "view_answer"},
     r"microhttpd\.h": {"http"},
     r"systemd/sd-journal\.h": {"log"},
     r"systemd/sd-daemon\.h": {"daemon", "main"},
