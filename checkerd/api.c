@@ -26,6 +26,7 @@ static const struct route {
 	{ "GET", "/v1/pools/*/hosts/*", HTTP_READ_ONLY, api_get_host },
 	{ "GET", "/v1/events", HTTP_READ_ONLY, api_get_events },
 	{ "GET", "/v1/changes", HTTP_READ_ONLY, api_get_changes },
+	{ "GET", "/metrics", HTTP_READ_ONLY, api_get_metrics },
 	{ "PUT", "/v1/pools/*", HTTP_CONTROL, api_put_pool },
 	{ "PATCH", "/v1/pools/*", HTTP_CONTROL, api_patch_pool },
 	{ "DELETE", "/v1/pools/*", HTTP_CONTROL, api_delete_pool },
@@ -170,19 +171,19 @@ static void listen_everywhere(struct api *api)
 		                           HTTP_READ_ONLY));
 }
 
-int api_new(struct api **ret, sd_event *event, struct control *control,
-            struct rounds *rounds, struct segment_writer *writer,
-            struct config *config)
+int api_new(struct api **ret, sd_event *event, const struct api_parts *parts)
 {
 	struct api *api = calloc(1, sizeof(*api));
 	int r;
 
 	if (!api)
 		return -ENOMEM;
-	api->control = control;
-	api->rounds = rounds;
-	api->writer = writer;
-	api->config = config_ref(config);
+	api->control = parts->control;
+	api->rounds = parts->rounds;
+	api->writer = parts->writer;
+	api->notify = parts->notify;
+	api->reports = parts->reports;
+	api->config = config_ref(parts->config);
 	r = http_server_new(&api->server, event, on_request, api);
 	if (r >= 0)
 		r = api_document_open(api, event);

@@ -10,16 +10,25 @@
 struct api;
 struct config;
 struct control;
+struct notify;
+struct report_receiver;
 struct rounds;
 struct segment_writer;
 
+/* What it asks, and passes on to.  `writer` must outlive the api; `rounds` and
+ * `control` must not, since they answer what they are at when they go. */
+struct api_parts {
+	struct control *control;
+	struct rounds *rounds;
+	struct segment_writer *writer;
+	const struct notify *notify;
+	const struct report_receiver *reports; /* NULL: there is none */
+	struct config *config;
+};
+
 /* Listens where `config` says.  A place that cannot be listened at is said in
- * the log: checks go on without it.  `writer` must outlive the api; `rounds`
- * and `control` must not, since they answer what they are at when they go.
- * Returns 0 or a negative errno. */
-int api_new(struct api **ret, sd_event *event, struct control *control,
-            struct rounds *rounds, struct segment_writer *writer,
-            struct config *config);
+ * the log: checks go on without it.  Returns 0 or a negative errno. */
+int api_new(struct api **ret, sd_event *event, const struct api_parts *parts);
 void api_free(struct api *api); /* accepts NULL */
 
 /* Called a few times a second: who listens to events is told of new ones. */

@@ -77,7 +77,8 @@ static void reply(struct document *document, int error)
 		http_reply_error(document->request, 503, "no_memory",
 		                 "checkerd is short of memory", NULL);
 	} else {
-		http_reply(document->request, document->status, JSON_TYPE,
+		http_reply(document->request, document->status,
+		           document->kind->type,
 		           *document->etag ? document->etag : NULL,
 		           document->text, document->size);
 		document->text = NULL;

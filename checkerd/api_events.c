@@ -172,7 +172,7 @@ static void begin_stream(struct api *api, struct http_request *request,
 void api_get_events(struct api *api, struct http_request *request,
                     const struct path_arguments *arguments)
 {
-	static const struct document_kind events = { begin_events,
+	static const struct document_kind events = { JSON_TYPE, begin_events,
 		                                     step_events };
 	struct document form = { .kind = &events };
 	const char *accept = http_request_header(request, "Accept");

@@ -6,6 +6,7 @@
  *	api_fleet.c      pools and hosts, as they are
  *	api_events.c     events, in one document or as they happen
  *	api_change.c     what changes something
+ *	api_metrics.c    what Prometheus reads
  *	api_document.c   long documents, written between probes
  */
 #ifndef CHECKERD_API_PRIVATE_H
@@ -16,6 +17,7 @@
 #include "etag.h"
 #include "event_reader.h"
 #include "http_server.h"
+#include "metric.h"
 #include "path_pattern.h"
 #include "rounds.h"
 #include "segment_writer.h"
@@ -30,6 +32,8 @@ struct api {
 	struct control *control;
 	struct rounds *rounds;
 	struct segment_writer *writer;
+	const struct notify *notify;
+	const struct report_receiver *reports; /* NULL: there is none */
 	struct config *config; /* of the start: where the segment is */
 	/* documents to be written, one at a time */
 	sd_event_source *turn;
@@ -49,7 +53,7 @@ api_handler_fn api_get_pools, api_get_pool, api_get_host, api_get_events;
 api_handler_fn api_put_pool, api_patch_pool, api_delete_pool;
 api_handler_fn api_put_host, api_patch_host, api_delete_host;
 api_handler_fn api_get_changes, api_delete_changes;
-api_handler_fn api_post_probe, api_post_reload;
+api_handler_fn api_post_probe, api_post_reload, api_get_metrics;
 
 /* --- api_fleet.c -------------------------------------------------------- */
 
@@ -83,6 +87,7 @@ void api_reply_json(struct http_request *request, unsigned status,
 /* --- api_document.c ----------------------------------------------------- */
 
 struct document_kind {
+	const char *type; /* of the content */
 	/* Writes the beginning.  Returns 0 or a negative errno; -ENOENT: the
 	 * pool is gone. */
 	int (*begin)(struct document *document);
@@ -109,6 +114,10 @@ struct document {
 		struct view_json_status status;
 		struct walk walk;
 		struct event_reader events;
+		struct {
+			enum metric_id id;
+			uint32_t index;
+		} metric;
 	} at;
 	uint32_t written;
 	bool all; /* events: from the oldest */

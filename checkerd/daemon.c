@@ -274,6 +274,20 @@ static int open_loop(struct daemon *daemon)
 	return r;
 }
 
+static int open_api(struct daemon *daemon)
+{
+	const struct api_parts parts = {
+		.control = daemon->control,
+		.rounds = daemon->rounds,
+		.writer = daemon->writer,
+		.notify = daemon->notify,
+		.reports = daemon->reports,
+		.config = daemon->first,
+	};
+
+	return api_new(&daemon->api, daemon->event, &parts);
+}
+
 static int start(struct daemon *daemon)
 {
 	static const char *const fates[] = {
@@ -300,8 +314,8 @@ static int start(struct daemon *daemon)
 		r = control_start(daemon->control, daemon->rounds);
 	if (r >= 0) {
 		fate = r;
-		r = api_new(&daemon->api, daemon->event, daemon->control,
-		            daemon->rounds, daemon->writer, daemon->first);
+		listen_to_nginx(daemon, config);
+		r = open_api(daemon);
 	}
 	if (r < 0) {
 		log_error("cannot start with segment %s: %s", config->segment,
@@ -309,7 +323,6 @@ static int start(struct daemon *daemon)
 		return r;
 	}
 	notify_configure(daemon->notify, config);
-	listen_to_nginx(daemon, config);
 	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
 	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
 	           " hosts in %" PRIu32 " pools, with %s",

@@ -227,9 +227,8 @@ static void publish_orders(struct rounds *rounds)
 			host->admin == HEALTH_AUTO &&
 			agent_state_order(host->agent_state) != HEALTH_AGENT_NONE;
 
-		publish_host(rounds->writer, rounds->fleet, host,
-		             health_shm_word(shm, i),
-		             by_agent ? &agent : &cause);
+		rounds_publish(rounds, host, health_shm_word(shm, i),
+		               by_agent ? &agent : &cause);
 	}
 }
 
@@ -303,6 +302,7 @@ int rounds_install(struct rounds *rounds, struct config *config)
 	rounds->fleet = fleet;
 	rounds->lines = lines;
 	if (old) {
+		fleet_inherit_counts(fleet, old);
 		hand_over(rounds, old, old_lines);
 		rounds_hand_over_agents(rounds, old);
 	}

@@ -83,8 +83,7 @@ static bool step(struct rounds *rounds, struct ramp *ramp, uint64_t now_us)
 	                                                  FLEET_RAMP_FULL /
 	                                                  whole_us)
 	                                    : FLEET_RAMP_FULL);
-	publish_host(rounds->writer, rounds->fleet, host, before,
-	             &(struct cause) { .why = "" });
+	rounds_publish(rounds, host, before, &(struct cause) { .why = "" });
 	return host->ramp == FLEET_RAMP_FULL;
 }
 
