@@ -198,7 +198,11 @@ static double host_state(const struct spot *spot)
 
 static double host_ordered(const struct spot *spot)
 {
-	return health_word_admin(word_of(spot)) != HEALTH_AUTO;
+	uint64_t word = word_of(spot);
+	unsigned agent = health_word_agent(word);
+
+	return health_word_admin(word) != HEALTH_AUTO ||
+	       agent == HEALTH_AGENT_DRAIN || agent == HEALTH_AGENT_MAINT;
 }
 
 static double host_failcount(const struct spot *spot)

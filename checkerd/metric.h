@@ -8,8 +8,8 @@
  * the alert rules and the Grafana dashboard to it.
  *
  * What has no bound is no label: reasons, messages and addresses are in the
- * REST interface.  A fleet of H hosts in P pools has 6 H + 36 P series and a
- * few dozen more.
+ * REST interface.  A fleet of H hosts in P pools has 6 H + 35 P + 35
+ * series.
  */
 #ifndef CHECKERD_METRIC_H
 #define CHECKERD_METRIC_H
@@ -71,7 +71,8 @@
 	X(HOST_STATE, "checkerd_host_state", GAUGE, "upstream pool host",     \
 	  "0 unknown, 1 checking, 2 up, 3 down, 4 drain.")                    \
 	X(HOST_ORDERED, "checkerd_host_ordered", GAUGE, "upstream pool host", \
-	  "1 while a person's order, down or drain, is in force.")            \
+	  "1 while an order to take the host out is in force: a person's, or "  \
+	  "its agent's drain or maint.")                                      \
 	X(HOST_FAILCOUNT, "checkerd_host_failcount", GAUGE,                   \
 	  "upstream pool host", "Consecutive failures.")                      \
 	X(HOST_WEIGHT, "checkerd_host_weight", GAUGE, "upstream pool host",   \
