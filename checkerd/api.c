@@ -27,6 +27,7 @@ static const struct route {
 	{ "GET", "/v1/events", HTTP_READ_ONLY, api_get_events },
 	{ "GET", "/v1/changes", HTTP_READ_ONLY, api_get_changes },
 	{ "GET", "/metrics", HTTP_READ_ONLY, api_get_metrics },
+	{ "GET", "/v1/readers", HTTP_READ_ONLY, api_get_readers },
 	{ "PUT", "/v1/pools/*", HTTP_CONTROL, api_put_pool },
 	{ "PATCH", "/v1/pools/*", HTTP_CONTROL, api_patch_pool },
 	{ "DELETE", "/v1/pools/*", HTTP_CONTROL, api_delete_pool },
@@ -171,19 +172,21 @@ static void listen_everywhere(struct api *api)
 		                           HTTP_READ_ONLY));
 }
 
-int api_new(struct api **ret, sd_event *event, const struct api_parts *parts)
+int api_new(struct api **ret, sd_event *event, const struct api_world *world,
+            struct config *config)
 {
 	struct api *api = calloc(1, sizeof(*api));
 	int r;
 
 	if (!api)
 		return -ENOMEM;
-	api->control = parts->control;
-	api->rounds = parts->rounds;
-	api->writer = parts->writer;
-	api->notify = parts->notify;
-	api->reports = parts->reports;
-	api->config = config_ref(parts->config);
+	api->control = world->control;
+	api->rounds = world->rounds;
+	api->writer = world->writer;
+	api->readers = world->readers;
+	api->notify = world->notify;
+	api->reports = world->reports;
+	api->config = config_ref(config);
 	r = http_server_new(&api->server, event, on_request, api);
 	if (r >= 0)
 		r = api_document_open(api, event);

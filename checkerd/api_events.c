@@ -174,13 +174,12 @@ void api_get_events(struct api *api, struct http_request *request,
 {
 	static const struct document_kind events = { JSON_TYPE, begin_events,
 		                                     step_events };
-	struct document form = { .kind = &events };
+	struct document form = { .kind = &events, .status = 200 };
 	const char *accept = http_request_header(request, "Accept");
 	bool streams = accept && strstr(accept, STREAM_TYPE);
 	const char *last =
 		streams ? http_request_header(request, "Last-Event-ID") : NULL;
-	const char *since =
-		last ? last : http_request_query(request, "since");
+	const char *since = last ? last : http_request_query(request, "since");
 
 	(void) arguments;
 	form.all = !since;

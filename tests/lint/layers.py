@@ -29,7 +29,7 @@ LAYERS = {
     DOMAIN: """backoff changes config config_amend config_builder
         config_builder_private config_conflicts config_errors config_finish
         config_keys config_value counts etag expectation fleet fleet_agents
-        lag metric schedule server_line topology transition verdict""",
+        lag metric readers schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader config_state http_private
         http_request http_server http_socket notify notify_exec
@@ -37,8 +37,8 @@ LAYERS = {
         probe_http probe_judge probe_line probe_private probe_request
         probe_talk probe_tls report_receiver segment_writer""",
     WIRING: """api api_change api_document api_events api_fleet api_metrics
-        api_private
-        control daemon once publication rounds rounds_agent rounds_demand
+        api_private api_readers control daemon once publication rounds
+        rounds_agent rounds_demand
         rounds_install rounds_order rounds_private rounds_ramp
         rounds_report""",
     ENTRY: "main",
