@@ -38,9 +38,8 @@ LAYERS = {
         probe_talk probe_tls report_receiver segment_writer""",
     WIRING: """api api_change api_document api_events api_fleet api_metrics
         api_private api_readers control daemon once publication rounds
-        rounds_agent rounds_demand
-        rounds_install rounds_order rounds_private rounds_ramp
-        rounds_report""",
+        rounds_agent rounds_demand rounds_install rounds_order
+        rounds_private rounds_ramp rounds_report""",
     ENTRY: "main",
     TOOL: """cell checkerctl command command_control command_segment
         control_client events view view_answer view_host view_table watch""",
