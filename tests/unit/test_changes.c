@@ -219,6 +219,24 @@ static void test_pools_come_and_go(void **state)
 	end(&story);
 }
 
+/* "At the host itself" is no place for an agent of a unix socket: said once,
+ * and not of a pool that is gone. */
+static void test_a_pool_that_is_gone_has_no_agents(void **state)
+{
+	struct story story;
+
+	(void) state;
+	begin(&story, files_text);
+	assert_int_equal(200,
+	                 try(&story, OPERATION_REMOVE_POOL, "web", NULL, NULL));
+	assert_int_equal(422, try(&story, OPERATION_ADD_HOST, "api", "n",
+	                          "{\"address\":\"unix:/run/n\","
+	                          "\"agent\":\"tcp://:99\"}"));
+	assert_int_equal(1, story.errors.count);
+	assert_string_equal("host api/n", story.errors.section);
+	end(&story);
+}
+
 static void test_orders_that_say_what_the_files_say_are_none(void **state)
 {
 	struct story story;
@@ -444,6 +462,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hosts_come_and_go),
 		cmocka_unit_test(test_pools_come_and_go),
+		cmocka_unit_test(test_a_pool_that_is_gone_has_no_agents),
 		cmocka_unit_test(
 			test_orders_that_say_what_the_files_say_are_none),
 		cmocka_unit_test(test_what_is_refused),
