@@ -35,7 +35,7 @@ struct api {
 	struct config *config; /* of the start: where the segment is */
 	/* documents to be written, one at a time */
 	sd_event_source *turn;
-	struct document *first, *last;
+	struct document *first;
 	/* for streams of events */
 	uint64_t told; /* number of the newest event that they know of */
 	uint64_t pings;
@@ -114,7 +114,9 @@ struct document {
 		struct event_reader events;
 	} at;
 	uint32_t written;
-	bool all; /* events: from the oldest */
+	bool joins;    /* the first one: what that says is its answer too */
+	bool complete; /* who joined is being answered */
+	bool all;      /* events: from the oldest */
 	uint64_t since;
 };
 
