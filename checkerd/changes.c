@@ -114,9 +114,10 @@ const json_t *changes_find(const json_t *changes, const char *pool,
 	const json_t *row;
 	size_t i;
 
+	/* what tells most rows apart comes first */
 	json_array_foreach ((json_t *) changes, i, row) {
-		if (same_text(field(row, "key"), key) &&
-		    same_text(field(row, "host"), host) &&
+		if (same_text(field(row, "host"), host) &&
+		    same_text(field(row, "key"), key) &&
 		    same_text(field(row, "pool"), pool))
 			return row;
 	}
@@ -136,27 +137,55 @@ static int drop_row(json_t *changes, const json_t *row)
 static int drop(json_t *changes, const char *pool, const char *host,
                 const char *key)
 {
-	for (size_t i = json_array_size(changes); i-- > 0;) {
-		const json_t *row = json_array_get(changes, i);
+	json_t *left = json_array(), *row;
+	int error = left ? 0 : -ENOMEM;
+	size_t i;
 
-		if (same_text(field(row, "pool"), pool) &&
-		    (!host || same_text(field(row, "host"), host)) &&
-		    (!key || same_text(field(row, "key"), key)) &&
-		    json_array_remove(changes, i) < 0)
-			return -ENOMEM;
+	json_array_foreach (changes, i, row) {
+		bool goes = same_text(field(row, "pool"), pool) &&
+		            (!host || same_text(field(row, "host"), host)) &&
+		            (!key || same_text(field(row, "key"), key));
+
+		if (error == 0 && !goes && json_array_append(left, row) < 0)
+			error = -ENOMEM;
 	}
-	return 0;
+	/* one by one would be a move of all that follow for each */
+	if (error == 0 && json_array_size(left) < json_array_size(changes) &&
+	    (json_array_clear(changes) < 0 ||
+	     json_array_extend(changes, left) < 0))
+		error = -ENOMEM;
+	json_decref(left);
+	return error;
 }
 
-json_t *changes_without(json_t *changes, const char *pool, const char *host)
+static bool is_among(const struct name_index *names, const struct change *change)
 {
-	json_t *left = json_copy(changes);
+	const char *host = change->host ? change->host : "";
+	size_t size = strlen(change->pool);
 
-	if (left && drop(left, pool, host, NULL) < 0) {
-		json_decref(left);
-		return NULL;
+	return name_index_find(names, change->pool, size, "", 0) !=
+	               NAME_INDEX_NONE ||
+	       name_index_find(names, change->pool, size, host, strlen(host)) !=
+	               NAME_INDEX_NONE;
+}
+
+json_t *changes_without(json_t *changes, const struct name_index *names)
+{
+	json_t *left = json_array(), *row;
+	bool failed = !left;
+	size_t i;
+
+	json_array_foreach (changes, i, row) {
+		struct change change;
+
+		if (!failed && change_read(row, &change) &&
+		    !is_among(names, &change))
+			failed = json_array_append(left, row) < 0;
 	}
-	return left;
+	if (!failed)
+		return left;
+	json_decref(left);
+	return NULL;
 }
 
 static json_t *text_or_null(const char *text)
@@ -213,16 +242,33 @@ static void print_pool_value(const struct pool_config *pool, const char *key,
 	ret->text = ret->buffer;
 }
 
-static struct file_value *file_value(const struct config *files,
-                                     const char *pool_name, const char *id,
-                                     const char *key, struct file_value *ret)
+/* Where the files have a pool, or a host. */
+struct file_place {
+	const struct pool_config *pool; /* NULL: nowhere */
+	const struct host_config *host; /* NULL: it is the pool */
+};
+
+static struct file_place find_place(const struct config *files,
+                                    const char *pool, const char *id)
 {
-	const struct pool_config *pool = find_pool(files, pool_name);
-	const struct host_config *host = id ? find_host(pool, id) : NULL;
+	struct file_place place = { .pool = find_pool(files, pool) };
+
+	if (id)
+		place.host = find_host(place.pool, id);
+	if (id && !place.host)
+		place.pool = NULL;
+	return place;
+}
+
+static struct file_value *file_value(struct file_place place, const char *key,
+                                     struct file_value *ret)
+{
+	const struct pool_config *pool = place.pool;
+	const struct host_config *host = place.host;
 
 	ret->text = NULL;
 	memset(ret->buffer, 0, sizeof(ret->buffer));
-	if (!pool || (id && !host))
+	if (!pool)
 		return ret;
 	if (!host && strcmp(key, POOL) == 0) {
 		ret->text = pool->name;
@@ -255,6 +301,7 @@ enum fate { STAYS, GOES };
 
 struct reconciliation {
 	const struct config *files;
+	struct name_index *places; /* of pools, and of hosts in their pools */
 	uint64_t now_us;
 	change_told_fn told;
 	void *owner;
@@ -274,15 +321,63 @@ static bool is_existence(const struct change *change)
 	       strcmp(change->key, SERVER) == 0;
 }
 
+/* As find_place(), for all the rows there may be. */
+static struct file_place place_of(const struct reconciliation *with,
+                                  const char *pool, const char *id)
+{
+	size_t size = strlen(pool);
+	uint32_t p = name_index_find(with->places, pool, size, "", 0), h;
+	struct file_place place = { 0 };
+
+	if (p == NAME_INDEX_NONE)
+		return place;
+	place.pool = &with->files->pools[p];
+	if (!id)
+		return place;
+	h = name_index_find(with->places, pool, size, id, strlen(id));
+	if (h == NAME_INDEX_NONE)
+		return (struct file_place) { 0 };
+	place.host = &place.pool->hosts[h];
+	return place;
+}
+
+static int index_places(struct reconciliation *with)
+{
+	const struct config *files = with->files;
+	int error = 0;
+
+	with->places = name_index_new(files->pool_count + files->host_count);
+	if (!with->places)
+		return -ENOMEM;
+	for (uint32_t p = 0; p < files->pool_count; p++) {
+		const struct pool_config *pool = &files->pools[p];
+		size_t size = strlen(pool->name);
+
+		error = name_index_add(with->places, pool->name, size, "", 0,
+		                       p);
+		for (uint32_t h = 0; error == 0 && h < pool->host_count; h++)
+			error = name_index_add(with->places, pool->name, size,
+			                       pool->hosts[h].id,
+			                       strlen(pool->hosts[h].id), h);
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
 /* What the files alone have to say about a row. */
 static enum fate judge(const struct reconciliation *with,
                        const struct change *change)
 {
 	const char *was = json_string_value(change->ini);
 	struct file_value says;
+	/* what was added to a pool goes with it */
+	bool homeless = strcmp(change->key, SERVER) == 0 &&
+	                !place_of(with, change->pool, NULL).pool;
 
-	file_value(with->files, change->pool, change->host, change->key, &says);
-	if (same_text(was, says.text))
+	file_value(place_of(with, change->pool, change->host), change->key,
+	           &says);
+	if (same_text(was, says.text) && !homeless)
 		return STAYS;
 	if (with->told &&
 	    !same_text(json_string_value(change->runtime), says.text))
@@ -339,7 +434,7 @@ json_t *changes_reconcile(json_t *changes, const struct config *files,
 		.fates = name_index_new((uint32_t) json_array_size(changes)),
 	};
 	json_t *left = json_array(), *row;
-	int error = with.fates && left ? 0 : -ENOMEM;
+	int error = with.fates && left ? index_places(&with) : -ENOMEM;
 	size_t i;
 
 	if (error == 0)
@@ -360,6 +455,7 @@ json_t *changes_reconcile(json_t *changes, const struct config *files,
 		if (fate == STAYS && json_array_append(left, row) < 0)
 			error = -ENOMEM;
 	}
+	name_index_free(with.places);
 	name_index_free(with.fates);
 	if (error == 0)
 		return left;
@@ -413,8 +509,9 @@ static int set(struct work *work, const char *host, const char *key,
 	} else {
 		if (!is_own(work->changes, operation->pool,
 		            existence ? NULL : host))
-			file_value(work->files, operation->pool, host, key,
-			           &says);
+			file_value(find_place(work->files, operation->pool,
+			                      host),
+			           key, &says);
 		ini = text_or_null(says.text);
 	}
 	if (earlier && drop_row(work->changes, earlier) < 0) {
@@ -745,8 +842,10 @@ static int remove_host(struct work *work)
 	else if (is_own(work->changes, pool, NULL))
 		ini = json_null();
 	else
-		ini = text_or_null(
-			file_value(work->files, pool, host, SERVER, &says)->text);
+		ini = text_or_null(file_value(find_place(work->files, pool,
+		                                         host),
+		                              SERVER, &says)
+		                           ->text);
 	error = drop(work->changes, pool, host, NULL);
 	if (error == 0 && json_is_string(ini))
 		error = set(work, host, SERVER, json_null(), NULL, 0);
@@ -1006,7 +1105,9 @@ uint64_t changes_next_end_us(const json_t *changes, struct change *ret)
 	json_array_foreach ((json_t *) changes, i, row) {
 		struct change change;
 
-		if (!change_read(row, &change) || !change.until_us ||
+		/* few rows are leases */
+		if (!json_is_string(json_object_get(row, "until")) ||
+		    !change_read(row, &change) || !change.until_us ||
 		    (first_us && change.until_us >= first_us))
 			continue;
 		first_us = change.until_us;

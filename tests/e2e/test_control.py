@@ -449,6 +449,26 @@ def test_the_files_last_word_wins_and_is_told(folder):
         assert rest.get("/v1/changes")[1] == {"changes": []}
 
 
+@pytest.mark.parametrize("text", [
+    "[defaults]\ncheck = tcp\n[pool web]\n",  # where a path is of no use
+    "[pool other]\n"], ids=["a check", "a pool"])
+def test_many_changes_that_do_not_fit_any_more_go_at_once(folder, text):
+    checkerd = Checkerd(folder, "[defaults]\ninterval = 1h\n[pool web]\n")
+    row = {"pool": "web", "ini": None, "since": "2026-01-01T00:00:00Z",
+           "by": 0, "reason": None, "until": None}
+    with open(os.path.join(checkerd.state_dir, "changes.json"), "w") as file:
+        json.dump({"version": 1, "changes": [
+            {**row, "host": f"n{i}", "key": key, "runtime": runtime}
+            for i in range(3000)
+            for key, runtime in (("server", f"127.0.0.1:9 id=n{i}"),
+                                 ("path", "/n"))]}, file)
+    with checkerd, checkerd.rest() as rest:
+        assert checkerd.status()["pools"][0]["total"] == 3000
+        checkerd.reload(text)
+        assert rest.get("/v1/changes")[1] == {"changes": []}
+        assert checkerd.log.lines("any more|gives way")
+
+
 def test_revert_goes_back_to_the_files(folder):
     with Checkerd(folder, TWO) as checkerd, checkerd.rest() as rest:
         rest.patch("/v1/pools/web/hosts/a", {"weight": 9, "admin": "down"})

@@ -233,7 +233,7 @@ static void test_a_pool_that_is_gone_has_no_agents(void **state)
 	                          "{\"address\":\"unix:/run/n\","
 	                          "\"agent\":\"tcp://:99\"}"));
 	assert_int_equal(1, story.errors.count);
-	assert_string_equal("host api/n", story.errors.section);
+	assert_string_equal("host api/n", story.errors.sections[0]);
 	end(&story);
 }
 
@@ -334,7 +334,7 @@ static void test_what_is_refused(void **state)
 	                          "{\"address\":\"10.0.0.1:80\","
 	                          "\"interval\":\"soon\"}"));
 	assert_string_equal("interval", story.errors.key);
-	assert_string_equal("host web/n", story.errors.section);
+	assert_string_equal("host web/n", story.errors.sections[0]);
 	assert_int_equal(422, try(&story, OPERATION_SET_POOL, "web", NULL,
 	                          "{\"priority\":70000}"));
 	assert_int_equal(0, rows(&story));
@@ -372,9 +372,8 @@ static void test_the_last_word_wins(void **state)
 		{ "[pool web]\nserver = 10.0.0.1:80 id=a weight=3\n"
 		  "server = 10.0.0.3:80 id=n\n[pool api]\n",
 		  2, 1 },
-		/* a pool that is gone: what was added to it does not fit any
-		 * more, which building the configuration tells */
-		{ "", 2, 2 },
+		/* a pool that is gone takes along what was added to it */
+		{ "", 0, 3 },
 	};
 	struct story story;
 
