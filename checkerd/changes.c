@@ -45,6 +45,24 @@ static bool is_value(const json_t *value)
 	return true;
 }
 
+static bool is_admin(const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(admin_names); i++) {
+		if (strcmp(admin_names[i], text) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_order(const char *key, const char *text)
+{
+	uint64_t weight;
+
+	if (strcmp(key, ADMIN) == 0)
+		return is_admin(text);
+	return parse_unsigned(&weight, text, 1, HEALTH_MAX_WEIGHT) == 0;
+}
+
 /* What a damaged file may have made of a row must not reach the builder. */
 static bool makes_sense(const struct change *change)
 {
@@ -63,8 +81,10 @@ static bool makes_sense(const struct change *change)
 		return false;
 	if (json_is_null(change->runtime))
 		return exists;
-	return json_is_string(change->runtime) ||
-	       (!exists && !(order && change->host));
+	if (order && change->host)
+		return json_is_string(change->runtime) &&
+		       is_order(change->key, json_string_value(change->runtime));
+	return json_is_string(change->runtime) || !exists;
 }
 
 enum health_admin change_admin(const struct change *change)
@@ -535,6 +555,22 @@ static int set(struct work *work, const char *host, const char *key,
 	return json_array_append_new(work->changes, row) < 0 ? -ENOMEM : 0;
 }
 
+/* Whether there is, in force, what the operation is about. */
+static int check_existence(struct work *work)
+{
+	const struct operation *operation = work->operation;
+	const struct pool_config *pool = find_pool(work->now, operation->pool);
+
+	if (!pool)
+		return refuse(work, 404, "no_such_pool", NULL,
+		              "there is no pool %s", operation->pool);
+	if (operation->host && !find_host(pool, operation->host))
+		return refuse(work, 404, "no_such_host", NULL,
+		              "pool %s has no host %s", operation->pool,
+		              operation->host);
+	return 0;
+}
+
 /* --- values ------------------------------------------------------------- */
 
 static int check_text(struct work *work, const char *key, const json_t *value)
@@ -695,14 +731,14 @@ static int remove_pool(struct work *work)
 
 /* --- hosts -------------------------------------------------------------- */
 
-static bool is_parameter(const char *key)
+static const struct config_key *find_parameter(const char *key)
 {
 	for (size_t i = 0; i < server_parameter_count; i++) {
 		if (strcmp(server_parameters[i].name, key) == 0 &&
 		    strcmp(key, "id") != 0)
-			return true;
+			return &server_parameters[i];
 	}
-	return false;
+	return NULL;
 }
 
 static int read_word(struct work *work, const char *key, const json_t *value,
@@ -718,6 +754,39 @@ static int read_word(struct work *work, const char *key, const json_t *value,
 	              "is empty or has blanks or quotes, allowed: one word");
 }
 
+/* No names: one may have many addresses, and then there would be many hosts;
+ * and one that does not resolve at some later start would take its host away
+ * for good. */
+static int check_address(struct work *work, const char *text)
+{
+	struct address address;
+	size_t name_length;
+	uint16_t port;
+
+	if (address_parse(&address, text, &name_length, &port) == 0)
+		return 0;
+	return refuse(work, 422, "bad_value", "address",
+	              "is no address, allowed: IP:PORT, [IPv6]:PORT or "
+	              "unix:/PATH; a name only in the files");
+}
+
+static int check_parameter(struct work *work,
+                           const struct config_key *parameter, const char *text)
+{
+	char problem[CONFIG_PROBLEM_SIZE];
+	struct arena *arena = arena_new(NULL);
+	union config_value value;
+	int error = -ENOMEM;
+
+	if (arena)
+		error = config_value_parse(parameter, text, arena, &value,
+		                           problem);
+	if (error == -EINVAL)
+		refuse(work, 422, "bad_value", parameter->name, "%s", problem);
+	arena_free(arena);
+	return error;
+}
+
 /* "ADDRESS id=a weight=5 down", as in a file. */
 static int write_server(struct work *work, FILE *line)
 {
@@ -730,23 +799,30 @@ static int write_server(struct work *work, FILE *line)
 	                  json_object_get(operation->body, "address"), &word);
 	if (error < 0)
 		return error;
+	error = check_address(work, json_string_value(word));
 	fprintf(line, "%s id=%s", json_string_value(word), operation->host);
 	json_decref(word);
 	json_object_foreach (operation->body, key, value) {
+		const struct config_key *parameter = find_parameter(key);
 		bool admin = strcmp(key, ADMIN) == 0;
 
-		if (!admin && !is_parameter(key))
+		if (error < 0)
+			break;
+		if (!admin && !parameter)
 			continue;
 		error = read_word(work, key, value, &word);
 		if (error < 0)
-			return error;
-		if (!admin)
+			break;
+		if (parameter)
+			error = check_parameter(work, parameter,
+			                        json_string_value(word));
+		if (parameter)
 			fprintf(line, " %s=%s", key, json_string_value(word));
 		else if (strcmp(json_string_value(word), "auto") != 0)
 			fprintf(line, " %s", json_string_value(word));
 		json_decref(word);
 	}
-	return 0;
+	return error;
 }
 
 static int add_server(struct work *work)
@@ -792,6 +868,9 @@ static int add_host(struct work *work)
 	json_t *value;
 	int error;
 
+	if (!pool)
+		return refuse(work, 404, "no_such_pool", NULL,
+		              "there is no pool %s", operation->pool);
 	if (find_host(pool, operation->host))
 		return refuse(work, 409, "exists", NULL,
 		              "pool %s has a host %s already, allowed: "
@@ -811,7 +890,7 @@ static int add_host(struct work *work)
 		if (error < 0)
 			break;
 		if (strcmp(key, "address") == 0 || strcmp(key, ADMIN) == 0 ||
-		    is_parameter(key))
+		    find_parameter(key))
 			continue;
 		if (!known || !(known->sections & IN_HOST)) {
 			error = refuse_key(work, key,
@@ -967,10 +1046,16 @@ static int expire(struct work *work)
 	return drop(work->changes, operation->pool, operation->host, ADMIN);
 }
 
+/* What is as the files have it already is there to be reverted, too. */
 static int revert(struct work *work)
 {
-	return drop(work->changes, work->operation->pool, work->operation->host,
-	            NULL);
+	const struct operation *operation = work->operation;
+	size_t before = json_array_size(work->changes);
+	int error = drop(work->changes, operation->pool, operation->host, NULL);
+
+	if (error == 0 && json_array_size(work->changes) == before)
+		error = check_existence(work);
+	return error;
 }
 
 /* --- all ---------------------------------------------------------------- */
@@ -992,8 +1077,6 @@ static const struct {
 static int check_names(struct work *work)
 {
 	const struct operation *operation = work->operation;
-	const struct pool_config *pool = find_pool(work->now, operation->pool);
-	bool exists = kinds[operation->kind].exists;
 
 	if (strlen(operation->pool) > CONFIG_POOL_NAME_MAX ||
 	    !text_is_name(operation->pool, strlen(operation->pool)))
@@ -1007,15 +1090,6 @@ static int check_names(struct work *work)
 		              "allowed: printable ASCII without blanks and "
 		              "quotes, %d at most",
 		              CONFIG_HOST_ID_MAX);
-	if (operation->kind == OPERATION_REVERT)
-		return 0;
-	if (!pool && (exists || operation->host))
-		return refuse(work, 404, "no_such_pool", NULL,
-		              "there is no pool %s", operation->pool);
-	if (exists && operation->host && !find_host(pool, operation->host))
-		return refuse(work, 404, "no_such_host", NULL,
-		              "pool %s has no host %s", operation->pool,
-		              operation->host);
 	return 0;
 }
 
@@ -1034,6 +1108,8 @@ int changes_apply(json_t *changes, const struct config *files,
 
 	*refusal = (struct refusal) { 0 };
 	error = work.changes ? check_names(&work) : -ENOMEM;
+	if (error == 0 && kinds[operation->kind].exists)
+		error = check_existence(&work);
 	if (error == 0)
 		error = kinds[operation->kind].apply(&work);
 	if (error == 0 && json_array_size(work.changes) > CHANGES_MAX)

@@ -161,7 +161,8 @@ BAD = [
     ("PUT", "web/hosts/a", {"address": "127.0.0.1:9"}, 409, None),
     ("PUT", "web/hosts/n", {}, 422, "address"),
     ("PUT", "web/hosts/n", {"address": 7}, 422, "address"),
-    ("PUT", "web/hosts/n", {"address": "nowhere."}, 422, "server"),
+    ("PUT", "web/hosts/n", {"address": "nowhere."}, 422, "address"),
+    ("PUT", "web/hosts/n", {"address": "localhost:80"}, 422, "address"),
     ("PUT", "web/hosts/n", {"address": "127.0.0.1:9", "interval": "1"
                             "ms"}, 422, "interval"),
     ("PUT", "web/hosts/n", {"address": "127.0.0.1:9", "path": "/a\r\nX: y"},
@@ -169,7 +170,7 @@ BAD = [
     ("PUT", "web/hosts/n", {"address": "127.0.0.1:9", "expect_body": "("},
      422, "expect_body"),
     ("PUT", "web/hosts/n", {"address": "127.0.0.1:9", "weight": 70000}, 422,
-     "server"),
+     "weight"),
     ("PUT", "web/hosts/n%00", {"address": "127.0.0.1:9"}, 400, None),
     ("PUT", "web/hosts/%20", {"address": "127.0.0.1:9"}, 400, None),
     ("PUT", "web", {}, 409, None),
@@ -186,6 +187,9 @@ BAD = [
 def test_what_is_refused_changes_nothing(folder):
     with Checkerd(folder, TWO) as checkerd, checkerd.rest() as rest:
         before = rest.get("/v1/pools/web")[1]
+        assert rest.delete("/v1/changes/web/hosts/a")[0] == 204  # as it is
+        for path in ("no", "no/hosts/a", "web/hosts/x"):
+            assert error_of(rest.delete("/v1/changes/" + path))[0] == 404
         for method, path, body, status, key in BAD:
             answer = rest.request(method, "/v1/pools/" + path, body)
             assert error_of(answer) == (status, key), (method, path, answer)

@@ -219,6 +219,19 @@ static void test_pools_come_and_go(void **state)
 	end(&story);
 }
 
+static void test_an_empty_list_inherits_nothing(void **state)
+{
+	struct story story;
+
+	(void) state;
+	begin(&story, "[pool web]\nheader = X-A: 1\n");
+	assert_int_equal(200, try(&story, OPERATION_ADD_HOST, "web", "n",
+	                          "{\"address\":\"10.0.0.3:80\","
+	                          "\"header\":[]}"));
+	assert_null(story.now->pools[0].hosts[0].settings->headers[0]);
+	end(&story);
+}
+
 /* "At the host itself" is no place for an agent of a unix socket: said once,
  * and not of a pool that is gone. */
 static void test_a_pool_that_is_gone_has_no_agents(void **state)
@@ -315,7 +328,20 @@ static void test_what_is_refused(void **state)
 		{ OPERATION_SET_POOL, "web", NULL, "{\"upstream\":\"x\"}", 422,
 		  "upstream" },
 		{ OPERATION_SET_POOL, "web", NULL, "{}", 422, "" },
+		{ OPERATION_ADD_HOST, "nix", "n",
+		  "{\"address\":\"10.0.0.1:80\"}", 404, "" },
+		{ OPERATION_ADD_HOST, "web", "n", "{\"address\":\"nowhere\"}",
+		  422, "address" },
+		{ OPERATION_ADD_HOST, "web", "n",
+		  "{\"address\":\"10.0.0.1:80\",\"weight\":70000}", 422,
+		  "weight" },
+		{ OPERATION_ADD_HOST, "web", "n",
+		  "{\"address\":\"10.0.0.1:80\",\"fail_timeout\":\"x\"}",
+		  422, "fail_timeout" },
 		{ OPERATION_REMOVE_POOL, "nix", NULL, NULL, 404, "" },
+		{ OPERATION_REVERT, "nix", NULL, NULL, 404, "" },
+		{ OPERATION_REVERT, "nix", "a", NULL, 404, "" },
+		{ OPERATION_REVERT, "web", "x", NULL, 404, "" },
 	};
 	struct story story;
 
@@ -328,8 +354,6 @@ static void test_what_is_refused(void **state)
 		assert_string_equal(table[i].key, story.refusal.key);
 	}
 	/* what only the configuration's own rules can tell */
-	assert_int_equal(422, try(&story, OPERATION_ADD_HOST, "web", "n",
-	                          "{\"address\":\"nowhere\"}"));
 	assert_int_equal(422, try(&story, OPERATION_ADD_HOST, "web", "n",
 	                          "{\"address\":\"10.0.0.1:80\","
 	                          "\"interval\":\"soon\"}"));
@@ -441,6 +465,12 @@ static void test_damaged_rows_are_none(void **state)
 		"\"runtime\":null}",
 		"{\"pool\":\"p\",\"host\":\"h\",\"key\":\"weight\",\"ini\":null,"
 		"\"runtime\":[\"1\"]}",
+		"{\"pool\":\"p\",\"host\":\"h\",\"key\":\"weight\",\"ini\":null,"
+		"\"runtime\":\"0\"}",
+		"{\"pool\":\"p\",\"host\":\"h\",\"key\":\"weight\",\"ini\":null,"
+		"\"runtime\":\"70000\"}",
+		"{\"pool\":\"p\",\"host\":\"h\",\"key\":\"admin\",\"ini\":null,"
+		"\"runtime\":\"dwon\"}",
 		"{\"pool\":\"p\",\"host\":\"h\",\"key\":\"admin\",\"ini\":null,"
 		"\"runtime\":\"down\",\"until\":\"soon\"}",
 	};
@@ -461,6 +491,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hosts_come_and_go),
 		cmocka_unit_test(test_pools_come_and_go),
+		cmocka_unit_test(test_an_empty_list_inherits_nothing),
 		cmocka_unit_test(test_a_pool_that_is_gone_has_no_agents),
 		cmocka_unit_test(
 			test_orders_that_say_what_the_files_say_are_none),
