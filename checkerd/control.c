@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define LEASE_ACCURACY_US UINT64_C(10000)
+#define LEASE_RETRY_US    USEC_PER_SEC
 
 /* Something to do, and whom to tell. */
 struct task {
@@ -165,7 +166,8 @@ static void finish_reload(struct control *control, struct task *task,
 	                                          "running configuration stays"
 	                                : r < 0 ? strerrordesc_np(-r)
 	                                        : NULL,
-			     .errors = r == -EINVAL ? &made->errors : NULL });
+			     .errors = r == -EINVAL ? &made->errors : NULL,
+			     .gave_way = r >= 0 ? &made->notes : NULL });
 }
 
 /* Full disks are told from other troubles, as HTTP does. */
@@ -328,10 +330,10 @@ static void operate(struct control *control, struct task *task)
 	/* what is on disk already needs no writing */
 	if (r == 0 && !task->reload && json_equal(before, after)) {
 		json_decref(after);
-		if (task->rebuilds)
-			done(task);
-		else
+		if (task->operation.kind == OPERATION_ORDER)
 			finish_order(control, task, NULL);
+		else
+			done(task); /* nothing to revert, or to end */
 		return;
 	}
 	if (r == 0)
@@ -422,6 +424,20 @@ void control_operate(struct control *control, const struct operation *operation,
 
 /* --- leases ------------------------------------------------------------- */
 
+/* A lease that could not be ended, for want of a thread, is tried again. */
+static void on_lease_ended(void *owner, const struct control_answer *answer)
+{
+	struct control *control = owner;
+
+	if (answer->status == 200) {
+		watch_leases(control);
+		return;
+	}
+	sd_event_source_set_time(control->lease,
+	                         realtime_us() + LEASE_RETRY_US);
+	sd_event_source_set_enabled(control->lease, SD_EVENT_ONESHOT);
+}
+
 static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
 {
 	struct control *control = userdata;
@@ -437,7 +453,7 @@ static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
 		                                      .pool = change.pool,
 		                                      .host = change.host,
 		                                      .at_us = now_us },
-		                NULL, NULL, NULL);
+		                NULL, on_lease_ended, control);
 	else
 		watch_leases(control);
 	return 0;
