@@ -134,36 +134,28 @@ static int recall_changes(struct config_loader *loader,
                           struct config_made *made, json_t **ret)
 {
 	char problem[CONFIG_STATE_PROBLEM_SIZE], aside[PATH_MAX];
-	int error;
+	int error, r;
 
 	if (loader->changes) {
 		*ret = json_incref(loader->changes);
 		return 0;
 	}
 	error = config_state_read(made->files->state_dir, ret, problem);
-	if (error == -EINVAL) {
-		int r = config_state_set_aside(made->files->state_dir, aside);
-
-		config_errors_add(&made->notes,
-		                  &(struct config_place) {
-					  .file = made->files->state_dir },
-		                  NULL,
-		                  "the changes kept there cannot be read: %s; "
-		                  "starting from the files alone, %s%s",
-		                  problem,
-		                  r < 0 ? "the file could not be kept aside: "
-		                        : "the file is kept as ",
-		                  r < 0 ? strerrordesc_np(-r) : aside);
-	} else if (error < 0 && error != -ENOMEM) {
-		config_errors_add(&made->notes,
-		                  &(struct config_place) {
-					  .file = made->files->state_dir },
-		                  NULL,
-		                  "no changes can be read there: %s",
-		                  strerrordesc_np(-error));
-	}
-	if (error < 0)
-		*ret = json_array();
+	if (error == 0 || error == -ENOMEM)
+		return error;
+	/* whatever is wrong with it: the next change must not replace it */
+	r = config_state_set_aside(made->files->state_dir, aside);
+	config_errors_add(&made->notes,
+	                  &(struct config_place) {
+				  .file = made->files->state_dir },
+	                  NULL,
+	                  "the changes kept there cannot be read: %s; "
+	                  "starting from the files alone, %s%s",
+	                  error == -EINVAL ? problem : strerrordesc_np(-error),
+	                  r < 0 ? "the file could not be kept aside: "
+	                        : "the file is kept as ",
+	                  r < 0 ? strerrordesc_np(-r) : aside);
+	*ret = json_array();
 	return *ret ? 0 : -ENOMEM;
 }
 
