@@ -97,6 +97,7 @@ static void operate(struct api *api, struct http_request *request,
 		.pool = arguments->text[0],
 		.host = host_of(arguments),
 		.at_us = realtime_us(),
+		.by = (uid_t) -1, /* nobody is known */
 	};
 	struct pending *pending;
 	pid_t pid;
@@ -188,9 +189,10 @@ static void on_reloaded(void *owner, const struct control_answer *answer)
 
 	if (answer->status == 200)
 		api_reply_json(pending->request, 200, NULL,
-		               json_pack("{sisi}", "pools",
+		               json_pack("{sisiso}", "pools",
 		                         (int) config->pool_count, "hosts",
-		                         (int) config->host_count));
+		                         (int) config->host_count, "gave_way",
+		                         texts_of(answer->gave_way)));
 	else if (answer->errors)
 		api_reply_json(pending->request, answer->status, NULL,
 		               json_pack("{s{ssssso?so}}", "error", "code",

@@ -63,6 +63,7 @@ def test_drain_weight_and_the_segment(folder):
         assert checkerd.host("web/a")["state"] == "drain"
         status, host = rest.patch("/v1/pools/web/hosts/b", {"weight": 7})
         assert (status, host["weight"], host["effective_weight"]) == (200, 7, 7)
+        assert host["settings"]["weight"] == "7"
         assert rest.get("/v1/changes")[1]["changes"][0]["runtime"] == "drain"
 
 
@@ -109,6 +110,38 @@ def test_a_lease_keeps_a_host_down_and_ends(folder, passes):
                      if event["outcome"] == "ADMIN"]
             assert names == (["host_down", "host_up"] if passes else [])
             assert rest.get("/v1/changes")[1]["changes"] == []
+
+
+def test_leases_end_once_while_others_change_much(folder):
+    text = ini({"web": [f"127.0.0.1:{i} id=h{i}" for i in range(1, 11)]},
+               "check = none")
+    with Checkerd(folder, text) as checkerd, checkerd.rest() as rest:
+        for i in range(1, 6):
+            rest.patch(f"/v1/pools/web/hosts/h{i}",
+                       {"admin": "down", "for": "1s"})
+        over = threading.Event()
+
+        def change(host):
+            with checkerd.rest() as mine:
+                weight = 0
+                while not over.is_set():
+                    weight = weight % 100 + 1
+                    mine.patch(f"/v1/pools/web/hosts/{host}",
+                               {"weight": weight})
+
+        threads = [threading.Thread(target=change, args=(f"h{i}",))
+                   for i in range(6, 11)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_for(lambda: checkerd.status()["pools"][0]["up"] == 10,
+                     "the leases to end")
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        assert len(checkerd.log.lines("host_up .*its lease ended")) == 5
+        assert len(checkerd.log.lines("web/h[1-5] lease ended")) == 5
 
 
 def test_a_probe_now(folder):
@@ -399,6 +432,17 @@ def test_a_damaged_state_file_is_kept_aside(folder, damage):
             assert rest.patch("/v1/pools/web/hosts/a", {"weight": 2})[0] == 200
 
 
+def test_a_state_file_that_cannot_be_opened_is_kept_aside(folder):
+    checkerd = Checkerd(folder, TWO)
+    os.symlink("changes.json",
+               os.path.join(checkerd.state_dir, "changes.json"))
+    with checkerd, checkerd.rest() as rest:
+        assert checkerd.log.lines("cannot be read: .* kept as")
+        assert rest.patch("/v1/pools/web/hosts/a", {"weight": 2})[0] == 200
+        assert [name for name in os.listdir(checkerd.state_dir)
+                if "refused" in name]
+
+
 def test_no_directory_no_changes(folder):
     checkerd = Checkerd(folder, TWO)
     os.rmdir(checkerd.state_dir)
@@ -488,7 +532,14 @@ def test_revert_goes_back_to_the_files(folder):
 def test_reload_is_answered_when_it_is_done(folder):
     with Checkerd(folder, TWO) as checkerd, checkerd.rest() as rest:
         checkerd.write(TWO + "server = 127.0.0.1:1003 id=c\n")
-        assert rest.post("/v1/reload") == (200, {"pools": 1, "hosts": 3})
+        assert rest.post("/v1/reload") == \
+            (200, {"pools": 1, "hosts": 3, "gave_way": []})
+        rest.patch("/v1/pools/web/hosts/a", {"weight": 9})
+        checkerd.write(TWO.replace("weight=3", "weight=4") +
+                       "server = 127.0.0.1:1003 id=c\n")
+        assert rest.post("/v1/reload")[1]["gave_way"] == [
+            "runtime: [web] weight: the change of web/a gives way: "
+            "the files say 4 now"]
         checkerd.write(TWO + "sorver = x\ninterval = soon\n")
         status, body = rest.post("/v1/reload")
         assert status == 422 and len(body["error"]["errors"]) == 2
