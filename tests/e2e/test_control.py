@@ -610,6 +610,20 @@ def test_a_host_that_comes_back_gets_its_weight_little_by_little(folder):
                 ["host_down", "host_up"]
 
 
+def test_a_host_that_comes_back_by_revert_or_reload_starts_slowly(folder):
+    text = ini({"web": ["127.0.0.1:1001 id=a weight=10"]},
+               "check = none\nslow_start = 1h")
+    with Checkerd(folder, text) as checkerd, checkerd.rest() as rest:
+        rest.patch("/v1/pools/web/hosts/a", {"admin": "down"})
+        rest.delete("/v1/changes/web/hosts/a")
+        assert checkerd.host("web/a")["state"] == "up"
+        assert checkerd.host("web/a")["effective_weight"] < 1
+        checkerd.reload(text.replace("id=a", "id=a down"))
+        assert checkerd.host("web/a")["effective_weight"] == 10
+        checkerd.reload(text)
+        assert checkerd.host("web/a")["effective_weight"] < 1
+
+
 def test_who_is_needed_at_once_does_not_start_slowly(folder):
     """New hosts, and hosts of a pool in a panic."""
     with Backends(1) as backends:
