@@ -477,6 +477,40 @@ def test_a_full_disk_refuses_the_change(folder):
         subprocess.run(["umount", checkerd.state_dir], check=True)
 
 
+def kept_changes(checkerd):
+    with open(os.path.join(checkerd.state_dir, "changes.json")) as file:
+        return json.load(file)["changes"]
+
+
+def test_no_room_for_the_segment_refuses_the_change(folder):
+    checkerd = Checkerd(folder, TWO)
+    place = os.path.join(checkerd.folder, "run")
+    os.mkdir(place)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", place],
+                   check=True)
+    try:
+        checkerd.segment = os.path.join(place, "health.shm")
+        checkerd.write(TWO)
+        with checkerd, checkerd.rest() as rest:
+            rest.patch("/v1/pools/web/hosts/a", {"weight": 9})
+            kept = kept_changes(checkerd)
+            with open(os.path.join(place, "filler"), "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, 1 << 20)
+            before = rest.get("/v1/pools/web")[1]
+            status, body = rest.put("/v1/pools/web/hosts/n",
+                                    {"address": "127.0.0.1:9"})
+            assert (status, body["error"]["code"]) == (507, "no_space")
+            assert kept_changes(checkerd) == kept
+            checkerd.write(TWO.replace("weight=3", "weight=4") +
+                           "server = 127.0.0.1:1003 id=c\n")
+            assert rest.post("/v1/reload")[0] == 507
+            assert rest.get("/v1/pools/web")[1] == before
+            wait_for(lambda: kept_changes(checkerd) == kept,
+                     "the changes to be put back")
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
 # --- reload -----------------------------------------------------------------
 
 def test_the_files_last_word_wins_and_is_told(folder):
