@@ -129,7 +129,8 @@ static void add_key(json_t *object, const struct config_key *key,
 }
 
 /* Each key that is of use there, as the file would have it. */
-static json_t *settings_of(const struct api *api, const struct api_place *place)
+static json_t *settings_of(const struct api *api,
+                           const struct api_place *place)
 {
 	const struct host_config *host = place->host;
 	enum config_sections section = host ? IN_HOST : IN_POOL;

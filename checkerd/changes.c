@@ -83,7 +83,8 @@ static bool makes_sense(const struct change *change)
 		return exists;
 	if (order && change->host)
 		return json_is_string(change->runtime) &&
-		       is_order(change->key, json_string_value(change->runtime));
+		       is_order(change->key,
+		                json_string_value(change->runtime));
 	return json_is_string(change->runtime) || !exists;
 }
 
@@ -178,7 +179,8 @@ static int drop(json_t *changes, const char *pool, const char *host,
 	return error;
 }
 
-static bool is_among(const struct name_index *names, const struct change *change)
+static bool is_among(const struct name_index *names,
+                     const struct change *change)
 {
 	const char *host = change->host ? change->host : "";
 	size_t size = strlen(change->pool);
