@@ -122,6 +122,7 @@ struct document {
 			uint32_t index;
 		} metric;
 	} at;
+	json_t *changes; /* a reference; NULL: it is of something else */
 	uint32_t written;
 	bool joins;    /* the first one: what that says is its answer too */
 	bool complete; /* who joined is being answered */
