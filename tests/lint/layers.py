@@ -22,7 +22,7 @@ CONTRACT, LEAF, READING, DOMAIN, LOOP, MECHANISM, WIRING, ENTRY = range(8)
 TOOL = "checkerctl"
 
 LAYERS = {
-    LEAF: """address agent_line arena clock grpc_health hash log message_ids
+    LEAF: """address agent_line arena clock dashboard grpc_health hash log message_ids
         name_index nearest parse path_pattern status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
@@ -36,7 +36,7 @@ LAYERS = {
         notify_private notify_webhook probe probe_agent probe_grpc
         probe_http probe_judge probe_line probe_private probe_request
         probe_talk probe_tls report_receiver segment_writer""",
-    WIRING: """api api_change api_document api_events api_fleet api_private
+    WIRING: """api api_change api_dashboard api_document api_events api_fleet api_private
         control daemon once publication rounds rounds_agent rounds_demand
         rounds_install rounds_order rounds_private rounds_report""",
     ENTRY: "main",
