@@ -29,6 +29,7 @@ static const struct route {
 	{ "GET", "/v1/pools/*/hosts/*", HTTP_READ_ONLY, api_get_host },
 	{ "GET", "/v1/events", HTTP_READ_ONLY, api_get_events },
 	{ "GET", "/v1/changes", HTTP_READ_ONLY, api_get_changes },
+	{ "GET", "/v1/readers", HTTP_READ_ONLY, api_get_readers },
 	{ "PUT", "/v1/pools/*", HTTP_CONTROL, api_put_pool },
 	{ "PATCH", "/v1/pools/*", HTTP_CONTROL, api_patch_pool },
 	{ "DELETE", "/v1/pools/*", HTTP_CONTROL, api_delete_pool },
@@ -177,8 +178,7 @@ static void listen_everywhere(struct api *api)
 		                           HTTP_READ_ONLY));
 }
 
-int api_new(struct api **ret, sd_event *event, struct control *control,
-            struct rounds *rounds, struct segment_writer *writer,
+int api_new(struct api **ret, sd_event *event, const struct api_world *world,
             struct config *config)
 {
 	struct api *api = calloc(1, sizeof(*api));
@@ -186,9 +186,10 @@ int api_new(struct api **ret, sd_event *event, struct control *control,
 
 	if (!api)
 		return -ENOMEM;
-	api->control = control;
-	api->rounds = rounds;
-	api->writer = writer;
+	api->control = world->control;
+	api->rounds = world->rounds;
+	api->writer = world->writer;
+	api->readers = world->readers;
 	api->config = config_ref(config);
 	r = http_server_new(&api->server, event, on_request, api);
 	if (r >= 0)

@@ -10,15 +10,23 @@
 struct api;
 struct config;
 struct control;
+struct readers;
 struct rounds;
 struct segment_writer;
 
+/* What it speaks of, and through.  `writer` and `readers` must outlive the
+ * api; the other two must not, since they answer what they are at when they
+ * go. */
+struct api_world {
+	struct control *control;
+	struct rounds *rounds;
+	struct segment_writer *writer;
+	struct readers *readers;
+};
+
 /* Listens where `config` says.  A place that cannot be listened at is said in
- * the log: checks go on without it.  `writer` must outlive the api; `rounds`
- * and `control` must not, since they answer what they are at when they go.
- * Returns 0 or a negative errno. */
-int api_new(struct api **ret, sd_event *event, struct control *control,
-            struct rounds *rounds, struct segment_writer *writer,
+ * the log: checks go on without it.  Returns 0 or a negative errno. */
+int api_new(struct api **ret, sd_event *event, const struct api_world *world,
             struct config *config);
 void api_free(struct api *api); /* accepts NULL */
 

@@ -61,8 +61,7 @@ static bool is_still_meant(void *owner)
 	return !known ||
 	       (api_find(pending->api, pending->arguments.text[0],
 	                 host_of(&pending->arguments), &place) == 0 &&
-	        etag_matches(known, api_etag(pending->api, &place, etag),
-	                     false));
+	        etag_matches(known, api_etag(pending->api, &place, etag)));
 }
 
 /* Returns -EINVAL after having answered. */

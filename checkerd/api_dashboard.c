@@ -54,7 +54,7 @@ void api_get_dashboard(struct api *api, struct http_request *request,
 	http_reply_header(request, "Content-Security-Policy", POLICY);
 	http_reply_header(request, "Cache-Control", "no-cache");
 	http_reply_header(request, "Vary", "Accept-Encoding");
-	if (known && etag_matches(known, bytes->etag, true)) {
+	if (known && etag_matches(known, bytes->etag)) {
 		http_reply(request, 304, NULL, bytes->etag, NULL, 0);
 		return;
 	}

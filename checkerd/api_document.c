@@ -2,8 +2,9 @@
  *
  * Documents about everybody.  Ten thousand hosts take a good part of a second
  * to write, and probes must not wait for that: it is done in turns of a
- * millisecond when the loop has nothing else to do, one document at a time,
- * in the order of the requests.
+ * millisecond when the loop has nothing else to do, one document at a time.
+ * Whoever asked for the same before it was begun gets a copy, so that a crowd
+ * waits no longer than one; and the control side goes first.
  *
  * A thread would have to read the fleet while it changes; to keep documents
  * that were written would be to keep them true.  If the segment is replaced
@@ -37,11 +38,21 @@ static bool is_of_this_segment(const struct document *document)
 	       document->created_at_us == shm->header->created_at_us;
 }
 
+static bool is_same(const struct document *a, const struct document *b)
+{
+	return a->kind == b->kind && strcmp(a->pool, b->pool) == 0 &&
+	       a->all == b->all && a->since == b->since;
+}
+
+/* Who has asked for the same by now will get the same. */
 static int begin(struct document *document)
 {
 	const struct health_shm *shm =
 		segment_writer_shm(document->api->writer);
 
+	for (struct document *other = document->next; other;
+	     other = other->next)
+		other->joins = is_same(document, other);
 	forget_text(document);
 	document->base = shm->base;
 	document->created_at_us = shm->header->created_at_us;
@@ -50,6 +61,7 @@ static int begin(struct document *document)
 	return document->out ? document->kind->begin(document) : -ENOMEM;
 }
 
+/* Returns 1, 0 when it is complete, or a negative errno. */
 static int write_for_a_while(struct document *document)
 {
 	uint64_t end_us = monotonic_us() + TURN_US;
@@ -61,26 +73,63 @@ static int write_for_a_while(struct document *document)
 	}
 	while (r > 0 && monotonic_us() < end_us)
 		r = document->kind->step(document);
+	if (r == 0) {
+		r = fclose(document->out) == 0 ? 0 : -ENOMEM;
+		document->out = NULL;
+		document->complete = true;
+	}
 	return r;
 }
 
-static void reply(struct document *document, int error)
+static void refuse(struct document *document, int error)
 {
-	if (error == 0 && fclose(document->out) != 0)
-		error = -ENOMEM;
-	else if (error == 0)
-		document->out = NULL;
-	if (error == -ENOENT) {
+	if (error == -ENOENT)
 		api_reply_absent(document->api, document->request,
 		                 document->pool, NULL);
-	} else if (error < 0) {
+	else
 		http_reply_error(document->request, 503, "no_memory",
 		                 "checkerd is short of memory", NULL);
-	} else {
+}
+
+/* `text` is taken over. */
+static void reply(struct document *document, const char *etag, char *text,
+                  size_t size)
+{
+	if (text)
 		http_reply(document->request, document->status, JSON_TYPE,
-		           *document->etag ? document->etag : NULL,
-		           document->text, document->size);
+		           *etag ? etag : NULL, text, size);
+	else
+		refuse(document, -ENOMEM);
+}
+
+static void take_out(struct document **link)
+{
+	struct document *document = *link;
+
+	*link = document->next;
+	forget_text(document);
+	free(document);
+}
+
+/* Answers one of those that wait for a complete document; it goes last. */
+static void hand_out(struct api *api)
+{
+	struct document *document = api->first;
+	struct document **link = &document->next;
+	char *copy;
+
+	while (*link && !(*link)->joins)
+		link = &(*link)->next;
+	if (*link) {
+		copy = malloc(document->size);
+		if (copy)
+			memcpy(copy, document->text, document->size);
+		reply(*link, document->etag, copy, document->size);
+		take_out(link);
+	} else {
+		reply(document, document->etag, document->text, document->size);
 		document->text = NULL;
+		take_out(&api->first);
 	}
 }
 
@@ -88,23 +137,34 @@ static int on_turn(sd_event_source *source, void *userdata)
 {
 	struct api *api = userdata;
 	struct document *document = api->first;
-	int r = write_for_a_while(document);
+	int r = 0;
 
-	if (r > 0)
-		return 0;
-	api->first = document->next;
-	reply(document, r);
-	forget_text(document);
-	free(document);
+	if (!document->complete)
+		r = write_for_a_while(document);
+	else
+		hand_out(api);
+	if (r < 0) {
+		refuse(document, r);
+		take_out(&api->first);
+	}
 	if (!api->first)
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	return 0;
+}
+
+static bool goes_before(const struct document *queued,
+                        const struct document *asked)
+{
+	return queued->out || queued->complete ||
+	       http_request_side(queued->request) >=
+	               http_request_side(asked->request);
 }
 
 void api_document_send(struct api *api, struct http_request *request,
                        const struct document *form)
 {
 	struct document *document = malloc(sizeof(*document));
+	struct document **link = &api->first;
 
 	if (!document) {
 		http_reply_error(request, 503, "no_memory",
@@ -114,8 +174,10 @@ void api_document_send(struct api *api, struct http_request *request,
 	*document = *form;
 	document->api = api;
 	document->request = request;
-	*(api->first ? &api->last->next : &api->first) = document;
-	api->last = document;
+	while (*link && goes_before(*link, document))
+		link = &(*link)->next;
+	document->next = *link;
+	*link = document;
 	sd_event_source_set_enabled(api->turn, SD_EVENT_ON);
 }
 
@@ -133,12 +195,7 @@ int api_document_open(struct api *api, sd_event *event)
 
 void api_document_close(struct api *api)
 {
-	struct document *document;
-
-	while ((document = api->first) != NULL) {
-		api->first = document->next;
-		forget_text(document);
-		free(document);
-	}
+	while (api->first)
+		take_out(&api->first);
 	sd_event_source_disable_unref(api->turn);
 }

@@ -192,8 +192,7 @@ void api_get_events(struct api *api, struct http_request *request,
 	bool streams = accept && strstr(accept, STREAM_TYPE);
 	const char *last =
 		streams ? http_request_header(request, "Last-Event-ID") : NULL;
-	const char *since =
-		last ? last : http_request_query(request, "since");
+	const char *since = last ? last : http_request_query(request, "since");
 	const char *newest = http_request_query(request, "newest");
 
 	(void) arguments;

@@ -63,14 +63,13 @@ static void add_host(const struct api *api, struct etag *etag,
 {
 	const struct health_detail *detail =
 		segment_writer_detail(api->writer, index);
-	uint64_t word =
-		health_shm_word(segment_writer_shm(api->writer), index);
+	uint64_t word = health_shm_word(segment_writer_shm(api->writer), index);
 	struct etag_order order = {
 		.admin = health_word_admin(word),
 		.weight = detail->weight,
 		.until_us = detail->until_us,
 		.reason = { detail->reason,
-			    strnlen(detail->reason, sizeof(detail->reason)) },
+		            strnlen(detail->reason, sizeof(detail->reason)) },
 	};
 
 	etag_add_host(etag, host, &order);

@@ -7,6 +7,7 @@
  *	api_events.c     events, in one document or as they happen
  *	api_dashboard.c  the page for people
  *	api_change.c     what changes something
+ *	api_readers.c    the nginx workers that read the segment
  *	api_document.c   long documents, written between probes
  */
 #ifndef CHECKERD_API_PRIVATE_H
@@ -31,10 +32,11 @@ struct api {
 	struct control *control;
 	struct rounds *rounds;
 	struct segment_writer *writer;
+	struct readers *readers;
 	struct config *config; /* of the start: where the segment is */
 	/* documents to be written, one at a time */
 	sd_event_source *turn;
-	struct document *first, *last;
+	struct document *first;
 	/* for streams of events */
 	uint64_t told; /* number of the newest event that they know of */
 	uint64_t pings;
@@ -51,6 +53,7 @@ api_handler_fn api_get_pools, api_get_pool, api_get_host, api_get_events;
 api_handler_fn api_put_pool, api_patch_pool, api_delete_pool;
 api_handler_fn api_put_host, api_patch_host, api_delete_host;
 api_handler_fn api_get_changes, api_delete_changes;
+api_handler_fn api_get_readers;
 api_handler_fn api_post_probe, api_post_reload;
 
 /* --- api_fleet.c -------------------------------------------------------- */
@@ -113,7 +116,9 @@ struct document {
 		struct event_reader events;
 	} at;
 	uint32_t written;
-	bool all; /* events: from the oldest */
+	bool joins;    /* the first one: what that says is its answer too */
+	bool complete; /* who joined is being answered */
+	bool all;      /* events: from the oldest */
 	uint64_t since;
 };
 

@@ -127,6 +127,8 @@ struct settings {
 	enum observe observe;
 	enum on_error on_error;     /* of CHECK_NONE it is not to probe */
 	uint32_t failed_timeout_ms; /* CHECK_NONE */
+
+	uint32_t slow_start_ms; /* 0: the whole weight at once */
 };
 
 struct host_config {

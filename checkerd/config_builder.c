@@ -660,7 +660,7 @@ int config_builder_set(struct config_builder *builder,
 	if (key->type == TYPE_SERVER)
 		return add_server(builder, &builder->pools[section->index],
 		                  place, copy);
-	if (!key->stored && !key->later)
+	if (!key->stored)
 		return 0;
 	error = find_named(builder, place, key, copy);
 	if (error == 0)

@@ -1,11 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The table of configuration keys.
- *
- * Keys whose function comes later stand in it too, with the default that
- * they will have: a file that names one at its default loads today and
- * means the same then; one that asks for more is told so.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "config_keys.h"
 
 #include "nearest.h"
@@ -184,7 +177,8 @@ const struct config_key config_keys[] = {
 	{ "failed_timeout", IN_SETTINGS, TYPE_DURATION, "60s", 10, DAY_MS,
 	  SETTING(failed_timeout_ms), .checks = UNPROBED,
 	  .text = "how long a host without probes stays down" },
-	{ "slow_start", IN_SETTINGS, TYPE_DURATION, "0", .later = true,
+	{ "slow_start", IN_SETTINGS, TYPE_DURATION, "0", 0, DAY_MS,
+	  SETTING(slow_start_ms),
 	  .text = "ramp of the weight after recovery" },
 	{ "agent", IN_SETTINGS, TYPE_AGENT, "off", 0, 255, SETTING(agent),
 	  .text = "who else says how the host is to be used" },

@@ -64,7 +64,6 @@ struct config_key {
 	uint64_t min, max;
 	const char *const *choices; /* NULL at the end */
 	bool at_start; /* decided once: a reload does not change it */
-	bool later; /* not supported yet: accepts nothing but its default */
 	uint16_t checks; /* one bit per check_kind it is for; 0: all of them */
 	bool request;    /* decides what goes over the wire, or how patiently */
 	bool stored;     /* below; else it is for who reads the sections */

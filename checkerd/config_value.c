@@ -455,14 +455,6 @@ int config_value_parse(const struct config_key *key, const char *text,
 	int error;
 
 	memset(ret, 0, sizeof(*ret));
-	if (key->later) {
-		if (strcmp(text, key->default_text) == 0)
-			return 0;
-		snprintf(problem, CONFIG_PROBLEM_SIZE,
-		         "not supported yet, allowed: its default, \"%s\"",
-		         key->default_text);
-		return -EINVAL;
-	}
 	if (*text == '\0' && *key->default_text == '\0' &&
 	    key->type != TYPE_STATUSES) {
 		if (key->type >= TYPE_TEXT)

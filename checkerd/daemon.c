@@ -6,6 +6,7 @@
 #include "daemon.h"
 
 #include "api.h"
+#include "clock.h"
 #include "config.h"
 #include "config_keys.h"
 #include "config_value.h"
@@ -13,6 +14,7 @@
 #include "log.h"
 #include "message_ids.h"
 #include "notify.h"
+#include "readers.h"
 #include "publication.h"
 #include "report_receiver.h"
 #include "rounds.h"
@@ -47,6 +49,7 @@ struct daemon {
 	struct api *api;
 	struct control *control;
 	struct notify *notify;
+	struct readers readers; /* of the segment */
 	struct report_receiver *reports; /* NULL: nobody can report */
 	uint64_t refused_told; /* reports, as last said */
 	uint64_t refused_told_us;
@@ -174,9 +177,14 @@ static bool on_report(void *owner, const struct health_report *report,
                       pid_t sender)
 {
 	struct daemon *daemon = owner;
+	const struct reader hello = { sender, report->reader_version,
+		                      report->seq, monotonic_us() };
 
-	(void) sender;
-	return rounds_report(daemon->rounds, report);
+	if (!rounds_report(daemon->rounds, report))
+		return false;
+	if (report->kind == HEALTH_REPORT_HELLO)
+		readers_hello(&daemon->readers, &hello);
+	return true;
 }
 
 /* Checks go on without it. */
@@ -274,6 +282,18 @@ static int open_loop(struct daemon *daemon)
 	return r;
 }
 
+static int open_api(struct daemon *daemon)
+{
+	const struct api_world world = {
+		.control = daemon->control,
+		.rounds = daemon->rounds,
+		.writer = daemon->writer,
+		.readers = &daemon->readers,
+	};
+
+	return api_new(&daemon->api, daemon->event, &world, daemon->first);
+}
+
 static int start(struct daemon *daemon)
 {
 	static const char *const fates[] = {
@@ -300,8 +320,7 @@ static int start(struct daemon *daemon)
 		r = control_start(daemon->control, daemon->rounds);
 	if (r >= 0) {
 		fate = r;
-		r = api_new(&daemon->api, daemon->event, daemon->control,
-		            daemon->rounds, daemon->writer, daemon->first);
+		r = open_api(daemon);
 	}
 	if (r < 0) {
 		log_error("cannot start with segment %s: %s", config->segment,

@@ -45,9 +45,9 @@ void etag_add_host(struct etag *etag, const struct host_config *host,
                    const struct etag_order *order)
 {
 	const uint64_t numbers[] = {
-		host->settings->hash,  order->weight, host->max_conns,
-		host->max_fails,       host->fail_timeout_ms,
-		order->admin,          order->until_us,
+		host->settings->hash, order->weight,         host->max_conns,
+		host->max_fails,      host->fail_timeout_ms, order->admin,
+		order->until_us,
 	};
 
 	add_string(etag, host->id);
@@ -62,7 +62,7 @@ const char *etag_text(const struct etag *etag, char *buffer)
 	return buffer;
 }
 
-bool etag_matches(const char *header, const char *text, bool weak)
+bool etag_matches(const char *header, const char *text)
 {
 	size_t length = strlen(text);
 
@@ -73,7 +73,7 @@ bool etag_matches(const char *header, const char *text, bool weak)
 		bool is_weak = strncmp(header, "W/", 2) == 0;
 
 		header += is_weak ? 2 : 0;
-		if ((weak || !is_weak) && strncmp(header, text, length) == 0)
+		if (!is_weak && strncmp(header, text, length) == 0)
 			return true;
 		/* to the next one; commas may stand in quotes */
 		header += strcspn(header, "\"");

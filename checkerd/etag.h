@@ -40,8 +40,8 @@ void etag_add_host(struct etag *etag, const struct host_config *host,
 /* As the header has it; `buffer` has ETAG_SIZE bytes. */
 const char *etag_text(const struct etag *etag, char *buffer);
 
-/* Whether the value of If-Match or If-None-Match names `text`: a list of
- * ETags, or "*".  Weak ones, W/"...", count only with `weak`. */
-bool etag_matches(const char *header, const char *text, bool weak);
+/* Whether the value of If-Match names `text`: a list of ETags, or "*".  Weak
+ * ones, W/"...", do not count. */
+bool etag_matches(const char *header, const char *text);
 
 #endif

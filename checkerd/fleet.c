@@ -31,8 +31,12 @@ static bool host_fit(const struct host *host)
 /* All that scales a weight does so here. */
 static uint32_t effective_weight(const struct host *host)
 {
-	return host->weight * HEALTH_WEIGHT_UNIT *
-	       host->agent_state.percent / 100;
+	uint32_t weight = host->weight * HEALTH_WEIGHT_UNIT *
+	                  host->agent_state.percent / 100;
+	uint32_t ramped =
+		(uint32_t) ((uint64_t) weight * host->ramp / FLEET_RAMP_FULL);
+
+	return ramped > 0 || weight == 0 ? ramped : 1;
 }
 
 /* What one host contributes to its pool's counts, times `sign`. */
@@ -174,6 +178,7 @@ int fleet_new(struct fleet **ret, struct config *config)
 			host->pool = p;
 			host->admin = (uint8_t) host->config->admin;
 			host->weight = host->config->weight;
+			host->ramp = FLEET_RAMP_FULL;
 			host->verdict = initial_verdict(host->config);
 			host->agent_state = agent_state_neutral;
 			count(pool, host, 1);
@@ -236,6 +241,11 @@ bool fleet_advise(struct fleet *fleet, struct host *host,
 	host->agent_state = agent_state;
 	count(pool, host, 1);
 	return update_panic(pool);
+}
+
+void fleet_ramp(struct host *host, uint32_t share)
+{
+	host->ramp = share;
 }
 
 bool fleet_order(struct fleet *fleet, struct host *host,

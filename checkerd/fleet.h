@@ -31,6 +31,7 @@ struct host {
 	uint32_t pool;
 	struct verdict verdict;
 	struct agent_state agent_state; /* what holds by its agent's word */
+	uint32_t ramp;   /* share of the weight since it recovered */
 	uint16_t weight; /* this and `admin` begin as configured */
 	uint8_t admin;   /* enum health_admin */
 	uint8_t outcome; /* enum health_outcome, the last one that counted */
@@ -96,6 +97,11 @@ void fleet_recall(struct fleet *fleet, struct host *host, uint64_t word,
  * nobody has been told: the words of all its hosts differ then. */
 bool fleet_judge(struct fleet *fleet, struct host *host, struct verdict verdict,
                  enum health_outcome outcome);
+
+/* Sets the share of the weight that a host has got back since it recovered,
+ * from 0 to FLEET_RAMP_FULL.  Even the least is some. */
+#define FLEET_RAMP_FULL UINT32_C(65536)
+void fleet_ramp(struct host *host, uint32_t share);
 
 /* A person's order; as fleet_judge(). */
 bool fleet_order(struct fleet *fleet, struct host *host,

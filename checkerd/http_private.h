@@ -32,7 +32,7 @@
 
 /* Answers that wait for their readers, of one listener: further ones of any
  * size are refused. */
-#define HTTP_REPLIES_MAX ((size_t) 64 * 1024 * 1024)
+#define HTTP_REPLIES_MAX ((size_t) 128 * 1024 * 1024)
 #define HTTP_REPLY_SMALL ((size_t) 16 * 1024)
 
 #define HTTP_REPLY_HEADERS 4
@@ -100,7 +100,7 @@ struct http_request {
 
 /* --- http_server.c ------------------------------------------------------ */
 
-/* A connection was resumed. */
+/* Something changed that libmicrohttpd looks at only when it is run. */
 void http_listener_stir(struct http_listener *listener);
 
 /* How long the connection may take, from now on; or as long as it likes. */

@@ -22,6 +22,9 @@
 
 #define JSON_TYPE "application/json"
 
+/* More than this is not read to its end to be refused. */
+#define HTTP_BODY_HOPELESS (16 * HTTP_BODY_MAX)
+
 #define STREAM_BLOCK 4096 /* for clients that know no chunks */
 
 /* --- what was asked ----------------------------------------------------- */
@@ -188,8 +191,8 @@ void http_reply(struct http_request *request, unsigned status,
 	answer(request, status, content_type, etag,
 	       body ? MHD_create_response_from_buffer(size, body,
 	                                              MHD_RESPMEM_MUST_FREE)
-	            : MHD_create_response_from_buffer(
-			      0, (void *) "", MHD_RESPMEM_PERSISTENT));
+	            : MHD_create_response_from_buffer(0, (void *) "",
+	                                              MHD_RESPMEM_PERSISTENT));
 	if (!request->response)
 		free(body);
 }
@@ -299,8 +302,8 @@ static bool refuse(struct http_request *request)
 	} else if (changes && request->body_size > 0 &&
 	           !is_json(http_request_header(request, "Content-Type"))) {
 		http_reply_error(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
-		                 "content_type",
-		                 "the body must be " JSON_TYPE, NULL);
+		                 "content_type", "the body must be " JSON_TYPE,
+		                 NULL);
 	} else {
 		return false;
 	}
@@ -324,9 +327,9 @@ void *http_request_begin(void *owner, const char *uri,
 	}
 	request->listener = listener;
 	request->mhd = mhd;
-	request->connection = MHD_get_connection_info(
-					mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-	                              ->socket_context;
+	request->connection =
+		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+			->socket_context;
 	request->next = listener->requests;
 	if (request->next)
 		request->next->previous = request;
@@ -379,11 +382,14 @@ static enum MHD_Result queue(struct http_request *request)
 	return queued;
 }
 
+/* A client that asks first, or has far too much to send, need not begin. */
 static bool announces_too_much(const struct http_request *request)
 {
 	const char *length = http_request_header(request, "Content-Length");
+	bool asks = http_request_header(request, "Expect") != NULL;
 
-	return length && strtoull(length, NULL, 10) > HTTP_BODY_MAX;
+	return length && strtoull(length, NULL, 10) >
+	                         (asks ? HTTP_BODY_MAX : HTTP_BODY_HOPELESS);
 }
 
 enum MHD_Result http_request_go_on(void *owner, struct MHD_Connection *mhd,

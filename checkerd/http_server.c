@@ -17,6 +17,18 @@
 #define PATIENCE_US (HTTP_PATIENCE_S * USEC_PER_SEC)
 #define ACCURACY_US USEC_PER_MSEC
 
+static void run_again(struct http_listener *listener, uint64_t wait_us)
+{
+	sd_event_source_set_time(listener->again, monotonic_us() + wait_us);
+	sd_event_source_set_enabled(listener->again, SD_EVENT_ONESHOT);
+}
+
+void http_listener_stir(struct http_listener *listener)
+{
+	listener->stirred = true;
+	run_again(listener, 0);
+}
+
 /* --- who is too slow ---------------------------------------------------- */
 
 void http_connection_relax(struct http_connection *connection)
@@ -28,8 +40,8 @@ void http_connection_relax(struct http_connection *connection)
 	listener = connection->listener;
 	*(connection->earlier ? &connection->earlier->later
 	                      : &listener->earliest) = connection->later;
-	*(connection->later ? &connection->later->earlier
-	                    : &listener->latest) = connection->earlier;
+	*(connection->later ? &connection->later->earlier : &listener->latest) =
+		connection->earlier;
 	connection->earlier = connection->later = NULL;
 	connection->deadline_us = 0;
 }
@@ -68,7 +80,8 @@ static int on_deadline(sd_event_source *source, uint64_t due_us, void *userdata)
 
 	(void) source;
 	(void) due_us;
-	while (listener->earliest && listener->earliest->deadline_us <= now_us) {
+	while (listener->earliest &&
+	       listener->earliest->deadline_us <= now_us) {
 		shutdown(listener->earliest->fd, SHUT_RDWR);
 		http_connection_relax(listener->earliest);
 	}
@@ -87,6 +100,9 @@ static void on_connection(void *owner, struct MHD_Connection *mhd,
 		http_connection_relax(connection);
 		free(connection);
 		*context = NULL;
+		/* if there was no place left, it looks for who is waiting only
+		 * when it is run anew */
+		http_listener_stir(owner);
 		return;
 	}
 	connection = calloc(1, sizeof(*connection));
@@ -101,18 +117,6 @@ static void on_connection(void *owner, struct MHD_Connection *mhd,
 }
 
 /* --- the loop ----------------------------------------------------------- */
-
-static void run_again(struct http_listener *listener, uint64_t wait_us)
-{
-	sd_event_source_set_time(listener->again, monotonic_us() + wait_us);
-	sd_event_source_set_enabled(listener->again, SD_EVENT_ONESHOT);
-}
-
-void http_listener_stir(struct http_listener *listener)
-{
-	listener->stirred = true;
-	run_again(listener, 0);
-}
 
 static void run(struct http_listener *listener)
 {

@@ -16,8 +16,8 @@
 /* Whether a process listens behind it. */
 static bool is_alive(const struct sockaddr_un *file)
 {
-	CLEANUP(close_fd) int fd =
-		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	CLEANUP(close_fd)
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	return fd < 0 ||
 	       connect(fd, (const struct sockaddr *) file, sizeof(*file)) ==
@@ -46,8 +46,8 @@ static int bind_file(struct http_socket *http, const struct sockaddr_un *file,
 	struct stat st;
 	int r;
 
-	http->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	                  0);
+	http->fd =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (http->fd < 0 || fchmod(http->fd, mode) < 0)
 		return -errno;
 	r = make_room(file);
@@ -56,11 +56,12 @@ static int bind_file(struct http_socket *http, const struct sockaddr_un *file,
 	if (bind(http->fd, (const struct sockaddr *) file, sizeof(*file)) < 0)
 		return -errno;
 	http->file = *file;
-	if (chmod(file->sun_path, mode) < 0 ||
-	    lstat(file->sun_path, &st) < 0 || listen(http->fd, BACKLOG) < 0)
+	if (lstat(file->sun_path, &st) < 0)
 		return -errno;
 	http->device = st.st_dev;
 	http->inode = st.st_ino;
+	if (chmod(file->sun_path, mode) < 0 || listen(http->fd, BACKLOG) < 0)
+		return -errno;
 	return 0;
 }
 

@@ -59,8 +59,7 @@ int path_pattern_match(const char *pattern, const char *path,
 		if (*pattern == '*' && arguments < PATH_ARGUMENTS) {
 			if (decode(ret->text[arguments++], path, size) < 0)
 				result = -EINVAL;
-		} else if (wanted != size ||
-		           memcmp(pattern, path, size) != 0) {
+		} else if (wanted != size || memcmp(pattern, path, size) != 0) {
 			return 0;
 		}
 		pattern += wanted;

@@ -28,15 +28,22 @@ void rounds_tell_panic(struct rounds *rounds, uint32_t pool)
 	publish_panic(rounds->writer, rounds->fleet, pool);
 }
 
+void rounds_tell(struct rounds *rounds, struct host *host, uint64_t before,
+                 bool panic, const struct cause *cause)
+{
+	rounds_ramp_consider(rounds, host, before);
+	publish_host(rounds->writer, rounds->fleet, host, before, cause);
+	if (panic)
+		rounds_tell_panic(rounds, host->pool);
+}
+
 void rounds_judge(struct rounds *rounds, struct host *host,
                   struct verdict verdict, const struct cause *cause)
 {
 	uint64_t before = fleet_word(rounds->fleet, host);
 	bool panic = fleet_judge(rounds->fleet, host, verdict, cause->outcome);
 
-	publish_host(rounds->writer, rounds->fleet, host, before, cause);
-	if (panic)
-		rounds_tell_panic(rounds, host->pool);
+	rounds_tell(rounds, host, before, panic, cause);
 }
 
 /* --- one probe ---------------------------------------------------------- */
@@ -408,6 +415,7 @@ void rounds_beat(struct rounds *rounds)
 	uint64_t now_us = monotonic_us();
 
 	on_wake(rounds, now_us);
+	rounds_ramp_on(rounds, now_us);
 	segment_writer_beat(rounds->writer, now_us);
 	say_complaint(rounds, now_us);
 }
@@ -481,6 +489,7 @@ void rounds_free(struct rounds *rounds)
 	if (!rounds)
 		return;
 	rounds_demand_clear(rounds);
+	rounds_ramp_clear(rounds);
 	for (uint32_t i = 0; rounds->fleet && i < rounds->fleet->target_count;
 	     i++) {
 		rounds_cancel(rounds->fleet->targets[i].flight);

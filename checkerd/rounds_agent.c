@@ -48,9 +48,7 @@ static void advise(struct rounds *rounds, struct host *host,
 		                     .reason = why };
 
 	snprintf(why, sizeof(why), "%s says \"%s\"", where(host, place), text);
-	publish_host(rounds->writer, rounds->fleet, host, before, &cause);
-	if (panic)
-		rounds_tell_panic(rounds, host->pool);
+	rounds_tell(rounds, host, before, panic, &cause);
 }
 
 /* `state` is what it comes to. */

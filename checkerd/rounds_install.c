@@ -307,6 +307,7 @@ int rounds_install(struct rounds *rounds, struct config *config)
 		rounds_hand_over_agents(rounds, old);
 	}
 	rounds_demand_moved(rounds);
+	rounds_ramp_moved(rounds);
 	free(old_lines);
 	fleet_free(old);
 	publish_orders(rounds);

@@ -52,8 +52,6 @@ int rounds_order(struct rounds *rounds, const char *pool, const char *id,
 		panic = fleet_judge(
 			rounds->fleet, host,
 			(struct verdict) { .verdict = HEALTH_UP }, HEALTH_ADMIN);
-	publish_host(rounds->writer, rounds->fleet, host, before, &cause);
-	if (panic)
-		rounds_tell_panic(rounds, host->pool);
+	rounds_tell(rounds, host, before, panic, &cause);
 	return 0;
 }

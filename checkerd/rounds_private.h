@@ -7,6 +7,7 @@
  *	rounds_agent.c    what their agents want of them
  *	rounds_order.c    what people order
  *	rounds_demand.c   probes that people ask for
+ *	rounds_ramp.c     weights that grow after recovery (slow_start)
  *	rounds_install.c  a configuration comes into force
  *
  * Ownership: a fleet belongs to the rounds; a flight (one probe under way)
@@ -65,6 +66,7 @@ struct rounds {
 	sd_event_source *questions_timer;
 	uint32_t in_flight;     /* and calls under way */
 	struct demand *demands; /* see rounds_demand.c */
+	struct ramp *ramps;     /* see rounds_ramp.c */
 	struct {
 		uint64_t count; /* inconclusive since last said */
 		uint64_t said_us;
@@ -81,6 +83,11 @@ struct host *rounds_find(const struct rounds *rounds, const char *pool,
 /* The only way to change what is held true of a host. */
 void rounds_judge(struct rounds *rounds, struct host *host,
                   struct verdict verdict, const struct cause *cause);
+
+/* The fleet has changed what it holds of a host, whose word was `before`, and
+ * perhaps its pool's panic: publishes it. */
+void rounds_tell(struct rounds *rounds, struct host *host, uint64_t before,
+                 bool panic, const struct cause *cause);
 
 /* That a pool's panic began or ended. */
 void rounds_tell_panic(struct rounds *rounds, uint32_t pool);
@@ -140,6 +147,19 @@ void rounds_demand_met(struct rounds *rounds, struct target *target);
 /* The fleet was replaced: the hosts of the old one are no more. */
 void rounds_demand_moved(struct rounds *rounds);
 void rounds_demand_clear(struct rounds *rounds);
+
+/* --- rounds_ramp.c ------------------------------------------------------ */
+
+/* A host whose word was `before` may have come back: its weight begins to
+ * grow. */
+void rounds_ramp_consider(struct rounds *rounds, struct host *host,
+                          uint64_t before);
+/* All of them, a step on. */
+void rounds_ramp_on(struct rounds *rounds, uint64_t now_us);
+
+/* The fleet was replaced: the hosts of the old one are no more. */
+void rounds_ramp_moved(struct rounds *rounds);
+void rounds_ramp_clear(struct rounds *rounds);
 
 /* --- rounds_report.c ---------------------------------------------------- */
 

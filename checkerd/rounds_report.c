@@ -89,11 +89,13 @@ bool rounds_report(struct rounds *rounds, const struct health_report *report)
 	const struct settings *settings;
 	struct host *host;
 
-	if (report->stream != shm->stream ||
-	    report->created_at_us != shm->header->created_at_us)
+	if (report->stream != shm->stream)
 		return false;
+	/* of the segment before is a reader all the same */
 	if (report->kind == HEALTH_REPORT_HELLO)
 		return true;
+	if (report->created_at_us != shm->header->created_at_us)
+		return false;
 	if (report->kind != HEALTH_REPORT_FAILURE ||
 	    report->host >= rounds->fleet->host_count || report->failures == 0)
 		return false;

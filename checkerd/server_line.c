@@ -40,7 +40,7 @@ static const struct {
 } advices[] = {
 	{ "backup", "is no parameter here, use a pool with a higher priority" },
 	{ "resolve", "is no parameter here, names are resolved at load" },
-	{ "slow_start", "is no parameter here but a key, not supported yet" },
+	{ "slow_start", "is no parameter here but a key of [pool] and [host]" },
 	{ "port", "is no parameter here but a key of [pool] and [host]" },
 };
 

@@ -8,7 +8,6 @@
 #include "utf8.h"
 #include "util.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <wchar.h>
@@ -56,32 +55,55 @@ static bool showable(uint32_t character)
 	return wcwidth((wchar_t) character) >= 0;
 }
 
+/* One character of `data`, or one byte that is none, as it can be shown; it is
+ * terminated.  Returns how many bytes it was. */
+static size_t escape_next(char *ret, const char *data, size_t size)
+{
+	uint32_t character;
+	size_t length, i;
+
+	length = utf8_next(data, size, &character);
+	if (length > 0 && showable(character)) {
+		memcpy(ret, data, length);
+		ret[length] = '\0';
+		return length;
+	}
+	length = length > 0 ? length : 1;
+	for (i = 0; i < length; i++)
+		snprintf(ret + 4 * i, 5, "\\x%02x", (unsigned char) data[i]);
+	return length;
+}
+
 char *terminal_escape(char *buffer, size_t buffer_size, const char *data,
                       size_t size)
 {
-	size_t used = 0, length, i;
-	uint32_t character;
+	char shown[TERMINAL_ESCAPED_SIZE(4)];
+	size_t used = 0, length;
 
 	while (size > 0) {
-		length = utf8_next(data, size, &character);
-		if (length > 0 && showable(character)) {
-			if (used + length >= buffer_size)
-				break;
-			memcpy(buffer + used, data, length);
-			used += length;
-		} else {
-			length = length > 0 ? length : 1;
-			if (used + 4 * length >= buffer_size)
-				break;
-			for (i = 0; i < length; i++, used += 4)
-				snprintf(buffer + used, 5, "\\x%02x",
-				         (unsigned char) data[i]);
-		}
+		length = escape_next(shown, data, size);
+		if (used + strlen(shown) >= buffer_size)
+			break;
+		memcpy(buffer + used, shown, strlen(shown));
+		used += strlen(shown);
 		data += length;
 		size -= length;
 	}
 	buffer[used] = '\0';
 	return buffer;
+}
+
+void terminal_print(FILE *out, const char *data, size_t size)
+{
+	char shown[TERMINAL_ESCAPED_SIZE(4)];
+	size_t length;
+
+	while (size > 0) {
+		length = escape_next(shown, data, size);
+		fputs(shown, out);
+		data += length;
+		size -= length;
+	}
 }
 
 /* The bytes of `escaped` that take at most `columns`; how many they take is

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* Room for `size` bytes from outside, escaped and terminated. */
 #define TERMINAL_ESCAPED_SIZE(size) (4 * (size) + 1)
@@ -28,6 +29,9 @@ void terminal_measure(struct terminal *ret, int fd);
  * can be shown besides ASCII is up to the locale (LC_CTYPE). */
 char *terminal_escape(char *buffer, size_t buffer_size, const char *data,
                       size_t size);
+
+/* Prints all of `data` so. */
+void terminal_print(FILE *out, const char *data, size_t size);
 
 /* The columns that escaped text takes. */
 unsigned terminal_columns(const char *escaped);

@@ -81,6 +81,7 @@ static void fill_host(struct health_host *host, uint32_t pool,
 	host->max_conns = config->max_conns;
 	host->max_fails = config->max_fails;
 	host->fail_timeout_ms = config->fail_timeout_ms;
+	host->slow_start_ms = config->settings->slow_start_ms;
 	host->observe = observes[config->settings->observe];
 	memcpy(host->live_fail_status, config->settings->fail_status.bits,
 	       sizeof(host->live_fail_status));

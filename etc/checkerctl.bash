@@ -1,61 +1,92 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Completion of checkerctl's commands, options and hosts for bash. It needs
-# nothing of the bash-completion package but being loaded by it.
+# Completion of checkerctl's commands, options, pools and hosts for bash. It
+# needs nothing of the bash-completion package but being loaded by it.
 
-# The segment that the line so far names, so that hosts come from there.
+# POOL/HOST, a line each; the arguments say which segment.
 _checkerctl_hosts()
 {
-	local segment=() i
-
-	for ((i = 1; i < COMP_CWORD; i++)); do
-		case ${COMP_WORDS[i]} in
-		-s | --segment) segment=(-s "${COMP_WORDS[i + 1]}") ;;
-		esac
-	done
-	checkerctl "${segment[@]}" status 2>/dev/null |
+	checkerctl "$@" status 2>/dev/null |
 		awk '$1 == "POOL/HOST" { body = 1; next }
 		     body && $1 ~ "/" { print $1 }'
 }
 
+_checkerctl_pools()
+{
+	_checkerctl_hosts "$@" | cut -d / -f 1 | uniq
+}
+
 _checkerctl()
 {
-	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="status watch why events" command= i
+	local commands="status watch why events up down drain auto weight probe
+		add remove pool reload diff revert help"
+	local pool_commands="add set remove"
+	local words operands=() segment=() command candidates="" word before i
 
-	for ((i = 1; i < COMP_CWORD; i++)); do
-		case " $commands " in
-		*" ${COMP_WORDS[i]} "*) command=${COMP_WORDS[i]} ;;
+	# In COMP_WORDS, the colon of an address is a word of its own.
+	read -ra words <<<"${COMP_LINE:0:COMP_POINT}x"
+	word=${words[-1]%x}
+	before=${words[-2]}
+	for ((i = 1; i < ${#words[@]} - 1; i++)); do
+		case ${words[i]} in
+		-s | --segment) segment=(-s "${words[++i]}") ;;
+		-S | --socket | --timeout | --since | --for | --reason) ((i++)) ;;
+		-*) ;;
+		*) operands+=("${words[i]}") ;;
 		esac
 	done
+	command=${operands[0]}
+	if [[ $command == pool && ${#operands[@]} -gt 1 ]]; then
+		command="pool ${operands[1]}"
+		operands=("${operands[@]:1}")
+	fi
 
 	case $before in
 	-s | --segment | -S | --socket)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 		;;
-	--since)
+	--timeout | --since | --for | --reason)
 		return
 		;;
 	esac
-	case $word in
+	case $word:$command in
 	-*)
-		local options="-s --segment -S --socket --json -V --version -h --help"
+		local options="-s --segment -S --socket --timeout --json"
 
-		if [[ -z $command || $command == events ]]; then
-			options+=" -f --follow --since"
-		fi
-		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
-		return
+		options+=" -V --version -h --help"
+		case $command in
+		"" | events) options+=" -f --follow --since" ;;&
+		"" | up | down | drain | auto) options+=" --for --reason" ;;
+		esac
+		candidates=$options
+		;;
+	*:) candidates=$commands ;;
+	*:help)
+		case ${operands[1]}:${#operands[@]} in
+		*:1) candidates=$commands ;;
+		pool:2) candidates=$pool_commands ;;
+		esac
+		;;
+	*:pool) candidates=$pool_commands ;;
+	*)
+		# What follows the first operand is for people to know.
+		[[ ${#operands[@]} -gt 1 ]] && return
+		case $command in
+		add | "pool set" | "pool remove" | status | watch | revert)
+			candidates=$(_checkerctl_pools "${segment[@]}")
+			;;&
+		status | watch | revert | why | up | down | drain | auto | \
+			weight | probe | remove)
+			candidates+=" $(_checkerctl_hosts "${segment[@]}")"
+			;;
+		esac
 		;;
 	esac
-	case $command in
-	"")
-		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
-		;;
-	status | watch | why)
-		mapfile -t COMPREPLY < <(compgen -W "$(_checkerctl_hosts)" -- "$word")
-		;;
-	esac
+	mapfile -t COMPREPLY < <(compgen -W "$candidates" -- "$word")
+	# Only what follows the last colon is replaced.
+	if [[ $word == *:* && $COMP_WORDBREAKS == *:* ]]; then
+		COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*:}"}"}")
+	fi
 }
 
 complete -F _checkerctl checkerctl

@@ -75,6 +75,13 @@ upstream web {{
     def table(self):
         show(self.checkerd.ctl("status")[1])
 
+    def order(self, *words):
+        show("checkerctl " + " ".join(
+            f"'{word}'" if " " in word else word for word in words))
+        status, text = self.checkerd.ctl(*words)
+        show(text)
+        claim(status == 0, "it is done")
+
     def tell(self):
         backends, checkerd, nginx = self.backends, self.checkerd, self.nginx
 
@@ -126,6 +133,18 @@ upstream web {{
               "one line for each change, two workers and a restart "
               "notwithstanding")
 
+        tell("c gets new disks: somebody takes it out for three seconds.")
+        self.order("down", "web/c", "--for", "3s", "--reason", "new disks")
+        nginx.log.wait("host_down .*host=\"c\"")
+        good, counts = self.ask(300)
+        claim(good and counts["c"] == 0, "nobody reaches c, no file was "
+              "edited")
+        self.table()
+        checkerd.wait_state("web/c", "up")
+        nginx.log.wait("host_up .*host=\"c\"")
+        good, counts = self.ask(300)
+        claim(good and counts["c"] > 0, "it is back by itself")
+
 
 def main():
     parser = argparse.ArgumentParser(prog="./demo")
@@ -151,6 +170,7 @@ def stay(story):
     tell("All of it stays until Ctrl-C:")
     show(f"""nginx      http://127.0.0.1:{story.nginx.port}/
 status     {CHECKERCTL} -s {story.checkerd.segment} watch
+control    {CHECKERCTL} -s {story.checkerd.segment} -S {story.checkerd.control} help
 events     {CHECKERCTL} -s {story.checkerd.segment} events -f
 nginx log  {story.nginx.log.path}
 backends   """ + "  ".join(f"http://{b.address}/" for b in story.backends))

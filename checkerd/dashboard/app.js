@@ -198,34 +198,40 @@ async function ask(method, path, change, headers = {}) {
 	return { content, etag: answer.headers.get("ETag") };
 }
 
+/* Asked without a password first, so that nobody is asked for one who only
+ * looks: what needs it may be all that is here, or changes alone. */
+async function askForOptions() {
+	const form = { method: "OPTIONS", credentials: "omit" };
+	const answer = await fetch("v1/pools/-/hosts/-", form);
+	if (answer.status !== 401)
+		return answer;
+	const page = await fetch("app.js", { ...form, method: "HEAD" });
+	return page.status !== 401 ? answer
+		: fetch("v1/pools/-/hosts/-", { method: "OPTIONS" });
+}
+
 async function learnAccess() {
-	const settle = (may, why) => {
-		access = { may, why };
-		renderAccess();
-	};
+	let may = false, why = "";
 	try {
-		/* without credentials, so that nobody is asked for a password
-		 * who only looks */
-		const answer = await fetch("v1/pools/-/hosts/-", {
-			method: "OPTIONS", credentials: "omit",
-			signal: AbortSignal.timeout(20000) });
+		const answer = await askForOptions();
 		const allowed = answer.headers.get("Allow") || "";
 		const text = await answer.text();
-		if (answer.ok && allowed.includes("PATCH") ||
-		    answer.status === 401)
-			settle(true, "");
-		else if (answer.ok)
-			settle(false, "Read-only here: changes go through " +
-				"checkerd’s control socket.");
+		may = answer.status === 401 ||
+			answer.ok && allowed.includes("PATCH");
+		if (answer.ok)
+			why = "Read-only here: changes go through " +
+				"checkerd’s control socket.";
 		else if (text.includes("foreign_origin"))
-			settle(false, "Read-only here: the proxy in front does " +
-				"not pass on the Host header.");
+			why = "Read-only here: the proxy in front does not " +
+				"pass on the Host header.";
 		else
-			settle(false, "Read-only here: the proxy in front " +
-				"refuses changes.");
+			why = "Read-only here: the proxy in front refuses " +
+				"changes.";
 	} catch (error) {
-		settle(false, "");
+		/* the next answer of checkerd has us ask again */
 	}
+	access = { may, why: may ? "" : why };
+	renderAccess();
 }
 
 /* --- pools and hosts ------------------------------------------------------ */

@@ -117,7 +117,8 @@ class Checkerd:
 
     def ctl(self, *arguments):
         """checkerctl: (exit status, what it printed)."""
-        done = subprocess.run([CHECKERCTL, "-s", self.segment, *arguments],
+        done = subprocess.run([CHECKERCTL, "-s", self.segment,
+                               "-S", self.control, *arguments],
                               stdin=subprocess.DEVNULL, timeout=60,
                               stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True)

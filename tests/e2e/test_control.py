@@ -506,3 +506,46 @@ def test_a_thousand_hosts_come_and_go_under_load(folder):
                 for thread in loads:
                     thread.join()
             assert not failed and len(served) > 1000
+
+
+# --- slow start -------------------------------------------------------------
+
+def test_a_host_that_comes_back_gets_its_weight_little_by_little(folder):
+    with Backends(1) as backends:
+        with Checkerd(folder, ini(
+                {"web": [f"{backends[0].address} id=a weight=10"]},
+                "interval = 50ms\nfall = 1\nrise = 1\nslow_start = 2s")) \
+                as checkerd:
+            checkerd.wait_state("web/a", "up")
+            # not at the start
+            assert checkerd.host("web/a")["effective_weight"] == 10
+            backends[0].stop()
+            checkerd.wait_state("web/a", "down")
+            backends[0].start()
+            checkerd.wait_state("web/a", "up")
+            weights = [checkerd.host("web/a")["effective_weight"]]
+            assert weights[0] < 5
+            checkerd.reload()  # it goes on
+            while weights[-1] < 10:
+                weights.append(checkerd.host("web/a")["effective_weight"])
+            assert weights == sorted(weights)
+            assert len(set(weights)) > 8
+            # the whole way up was no event
+            assert [event["event"] for event in checkerd.events()] == \
+                ["host_down", "host_up"]
+
+
+def test_who_is_needed_at_once_does_not_start_slowly(folder):
+    """New hosts, and hosts of a pool in a panic."""
+    with Backends(1) as backends:
+        with Checkerd(folder, ini(
+                {"web": servers(backends)},
+                "interval = 50ms\nfall = 1\nrise = 1\nslow_start = 1h\n"
+                "initial = checking\npanic = 50%")) as checkerd:
+            checkerd.wait_state("web/a", "up")
+            assert checkerd.host("web/a")["effective_weight"] == 1
+            backends[0].stop()
+            checkerd.wait_state("web/a", "down")
+            backends[0].start()
+            checkerd.wait_state("web/a", "up")
+            assert checkerd.host("web/a")["effective_weight"] == 1

@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """The table of configuration keys, the man page and the sample are the same:
-each key once, with its default, under a section where it may stand, and marked
-if it is not supported yet.
+each key once, with its default, under a section where it may stand.
 
 usage: keys.py LIST_KEYS     the program that prints the table
 """
@@ -26,25 +25,23 @@ def table(program):
                           text=True).stdout
     keys, parameters = {}, {}
     for line in text.splitlines():
-        kind, name, default, when, sections = line.split("\t")
+        kind, name, default, sections = line.split("\t")
         if kind == "key":
-            keys[name] = default, when, set(sections.split())
+            keys[name] = default, set(sections.split())
         else:
             parameters[name] = default
     return keys, parameters
 
 
 def from_man():
-    """Keys as [(name, default, when)], parameters as [(name, default)]."""
+    """Keys as [(name, default)], parameters as [(name, default)]."""
     keys, parameters = [], []
     for item in re.split(r"^\.It ", MAN.read_text(), flags=re.M)[1:]:
-        head, _, body = item.partition("\n")
+        head = item.partition("\n")[0]
         key = re.fullmatch(r'Cm (\w+) No =(?: Li "?([^"]*)"?)?', head)
         parameter = re.fullmatch(r"Cm (\w+) Ns = Ns Ar (\S+)", head)
         if key:
-            own = re.split(r"^\.(?:El|Sh|Bl)", body, flags=re.M)[0]
-            when = "later" if "\nNot supported yet.\n" in own else "now"
-            keys.append((key[1], key[2] or "", when))
+            keys.append((key[1], key[2] or ""))
         elif parameter:
             default = "" if parameter[2] == "ID" else parameter[2]
             parameters.append((parameter[1], default))
@@ -52,17 +49,16 @@ def from_man():
 
 
 def from_sample():
-    """Keys as [(name, default, when, section)]."""
+    """Keys as [(name, default, section)]."""
     keys, section = [], ""
     for block in SAMPLE.read_text().split("\n\n"):
-        when = "later" if "(later)" in block.replace("\n# ", " ") else "now"
         for line in block.splitlines():
             key = re.fullmatch(r";(\w+) = ?(.*)", line)
             header = re.fullmatch(r";?\[(\w+).*\]", line)
             if header:
                 section = header[1]
             elif key:
-                keys.append((key[1], key[2], when, section))
+                keys.append((key[1], key[2], section))
             elif line and line[0] != "#":
                 complain(f"{SAMPLE.name}: neither key nor comment: {line}")
     return keys
@@ -85,18 +81,15 @@ def main():
     compare(MAN.name, parameters, [name for name, _ in man_parameters])
     compare(SAMPLE.name, keys, [name for name, *_ in sample])
     for where, rows in (MAN.name, man_keys), (SAMPLE.name, sample):
-        for name, default, when, *section in rows:
+        for name, default, *section in rows:
             if name not in keys:
                 continue
-            true_default, true_when, sections = keys[name]
+            true_default, sections = keys[name]
             # the sample shows a host, which has no default
             if default != true_default and (name, section) != ("server",
                                                                ["pool"]):
                 complain(f"{where}: {name} = {default}, but the default "
                             f"is {true_default!r}")
-            if when != true_when:
-                complain(f"{where}: {name} is marked {when}, "
-                            f"but it is {true_when}")
             if section and section[0] not in sections:
                 complain(f"{where}: {name} does not belong in {section[0]}")
     for name, default in man_parameters:

@@ -29,18 +29,20 @@ LAYERS = {
     DOMAIN: """backoff changes config config_amend config_builder
         config_builder_private config_conflicts config_errors config_finish
         config_keys config_value etag expectation fleet fleet_agents
-        lag schedule server_line topology transition verdict""",
+        lag readers schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader config_state http_private
         http_request http_server http_socket notify notify_exec
         notify_private notify_webhook probe probe_agent probe_grpc
         probe_http probe_judge probe_line probe_private probe_request
         probe_talk probe_tls report_receiver segment_writer""",
-    WIRING: """api api_change api_dashboard api_document api_events api_fleet api_private
-        control daemon once publication rounds rounds_agent rounds_demand
-        rounds_install rounds_order rounds_private rounds_report""",
+    WIRING: """api api_change api_dashboard api_document api_events api_fleet
+        api_private api_readers control daemon once publication rounds
+        rounds_agent rounds_demand rounds_install rounds_order rounds_private
+        rounds_ramp rounds_report""",
     ENTRY: "main",
-    TOOL: "cell checkerctl events view view_host view_table watch",
+    TOOL: """cell checkerctl command command_control command_segment
+        control_client events view view_answer view_host view_table watch""",
 }
 LAYER_OF = {noun: layer for layer, nouns in LAYERS.items()
             for noun in nouns.split()}
@@ -49,12 +51,13 @@ LAYER_OF = {noun: layer for layer, nouns in LAYERS.items()
 # everything from a layer on.
 # What is not named here is free.
 FOREIGN = {
-    r"curl/.*": {"curl_loop"},
+    r"curl/.*": {"curl_loop", "control_client"},
     r"openssl/.*": {"probe_tls"},
     r"ini\.h": {"config_file"},
     r"pcre2\.h": {"expectation"},
     r"jansson\.h": {"api", "changes", "config_amend", "config_loader",
-                    "config_state", "notify", "view_json"},
+                    "config_state", "notify", "view_json", "control_client",
+                    "command_control", "view_answer"},
     r"microhttpd\.h": {"http"},
     r"systemd/sd-journal\.h": {"log"},
     r"systemd/sd-daemon\.h": {"daemon", "main"},

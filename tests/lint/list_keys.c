@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Prints the tables of configuration keys and of server parameters for
- * keys.py, one row a line: kind, name, default, "now" or "later", sections.
+ * keys.py, one row a line: kind, name, default, sections.
  */
 #include "config_keys.h"
 #include "server_line.h"
@@ -20,8 +20,7 @@ static void list(const char *kind, const struct config_key *key)
 		{ IN_NOTIFY, "notify" },
 	};
 
-	printf("%s\t%s\t%s\t%s\t", kind, key->name, key->default_text,
-	       key->later ? "later" : "now");
+	printf("%s\t%s\t%s\t", kind, key->name, key->default_text);
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
 		if ((key->sections & sections[i].section) != 0)
 			printf("%s ", sections[i].name);

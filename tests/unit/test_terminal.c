@@ -47,6 +47,26 @@ static void test_escape(void **state)
 				    texts[i].escaped);
 }
 
+static void test_print_all(void **state)
+{
+	char *printed, *end;
+	size_t size, i;
+	FILE *out;
+
+	(void) state;
+	for (i = 0; i < ARRAY_SIZE(texts); i++) {
+		out = open_memstream(&printed, &size);
+		terminal_print(out, texts[i].raw, strlen(texts[i].raw));
+		terminal_print(out, "\0.", 2);
+		fclose(out);
+		end = strstr(printed, "\\x00.");
+		assert_non_null(end);
+		*end = '\0';
+		assert_string_equal(printed, texts[i].escaped);
+		free(printed);
+	}
+}
+
 /* Whatever the size, the end is there and no escape is split. */
 static void test_escape_into_any_size(void **state)
 {
@@ -96,6 +116,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_escape),
+		cmocka_unit_test(test_print_all),
 		cmocka_unit_test(test_escape_into_any_size),
 		cmocka_unit_test(test_columns_and_cut),
 	};
