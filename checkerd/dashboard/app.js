@@ -272,7 +272,8 @@ function addHost(key, pool) {
 	return host;
 }
 
-/* A bar per probe, the newest at the right; failures are full and dashed. */
+/* A bar for each probe that passed, a cross for those that failed; the newest
+ * at the right. */
 function drawLatency(host) {
 	const history = host.doc.history;
 	let most = 1000, pass = "", fail = "";
@@ -284,7 +285,7 @@ function drawLatency(host) {
 		if (PASSES.has(probe.outcome))
 			pass += `M${x} 20V${(20 - height).toFixed(1)}`;
 		else if (probe.outcome !== "INCONCL")
-			fail += `M${x} 20V0`;
+			fail += `M${x - 2.5} 20l5-5m0 5l-5-5`;
 	});
 	mark(host.pass, "d", pass);
 	mark(host.fail, "d", fail);
@@ -852,13 +853,14 @@ async function askReaders() {
 		const answer = await ask("GET", "v1/readers");
 		const list = answer.content.readers.map(reader => {
 			const item = make("li");
+			const agoMs = now() - Date.parse(reader.seen_at);
 			item.append(make("b", `nginx ${reader.nginx}`),
 				make("span", `pid ${reader.pid}`),
 				make("span", reader.behind > 0
 					? `${plural(reader.behind, "event")} behind`
 					: "up to date"),
-				make("time", reader.seen_at ? time(reader.seen_at)
-					: "–"));
+				make("span", agoMs > 30000
+					? `seen ${age(agoMs)} ago` : ""));
 			return item;
 		});
 		$("readers").hidden = list.length === 0;
