@@ -94,6 +94,8 @@ const calendar = new Intl.DateTimeFormat(undefined, {
 
 function time(at) {
 	const date = new Date(at);
+	if (isNaN(date))
+		return "–";
 	const near = Math.abs(now() - date) < 20 * 3600e3;
 	return near ? clock.format(date)
 		: `${calendar.format(date)}, ${clock.format(date)}`;
@@ -170,6 +172,9 @@ class Refusal extends Error {
 	}
 }
 
+/* Beside the page, and without a password that its own address may have. */
+const address = path => new URL(path, location.origin + location.pathname);
+
 const hostPath = host =>
 	`v1/pools/${encodeURIComponent(host.pool.doc.name)}/hosts/` +
 	encodeURIComponent(host.doc.id);
@@ -181,7 +186,7 @@ async function ask(method, path, change, headers = {}) {
 		form.body = JSON.stringify(change);
 		headers["Content-Type"] = "application/json";
 	}
-	const answer = await fetch(path, form);
+	const answer = await fetch(address(path), form);
 	const date = Date.parse(answer.headers.get("Date"));
 	if (date)
 		skewMs = Math.abs(date - Date.now()) > 3000
@@ -202,12 +207,13 @@ async function ask(method, path, change, headers = {}) {
  * looks: what needs it may be all that is here, or changes alone. */
 async function askForOptions() {
 	const form = { method: "OPTIONS", credentials: "omit" };
-	const answer = await fetch("v1/pools/-/hosts/-", form);
+	const answer = await fetch(address("v1/pools/-/hosts/-"), form);
 	if (answer.status !== 401)
 		return answer;
-	const page = await fetch("app.js", { ...form, method: "HEAD" });
+	const page = await fetch(address("app.js"),
+		{ ...form, method: "HEAD" });
 	return page.status !== 401 ? answer
-		: fetch("v1/pools/-/hosts/-", { method: "OPTIONS" });
+		: fetch(address("v1/pools/-/hosts/-"), { method: "OPTIONS" });
 }
 
 async function learnAccess() {
@@ -398,6 +404,7 @@ function placeUpstreams(names) {
 function setFleet(status, askedAt) {
 	const first = pools.size === 0;
 	const names = [], seen = new Set();
+	performance.clearMeasures("fleet");
 	performance.mark("fleet");
 	segment = status.segment;
 	for (const doc of status.pools) {
@@ -421,8 +428,9 @@ function setFleet(status, askedAt) {
 			pool.node.remove();
 			pools.delete(name);
 		}
-	arrange();
+	arrangeRows();
 	placeUpstreams(names);
+	settle();
 	drawSummary();
 	if (first)
 		performance.measure("first fleet", "fleet");
@@ -457,8 +465,7 @@ function isShown(host) {
 	return filterWords.every(word => host.words.includes(word));
 }
 
-function arrange() {
-	let shown = 0;
+function arrangeRows() {
 	for (const pool of pools.values()) {
 		const sorted = sortBy ? [...pool.hosts].sort(COMPARE[sortBy])
 			: pool.hosts;
@@ -471,18 +478,27 @@ function arrange() {
 				after.after(host.row);
 			after = host.row;
 			some = some || !hidden;
-			shown += !hidden;
 		}
 		if (pool.node.hidden === some)
 			pool.node.hidden = !some;
 	}
+}
+
+function arrange() {
+	arrangeRows();
+	settle();
+}
+
+/* What follows from which rows are shown. */
+function settle() {
+	const first = visibleRows().next().value;
 	for (const section of document.querySelectorAll(".upstream"))
 		section.hidden = !section.querySelector(".pool:not([hidden])");
-	$("nothing").hidden = shown > 0;
+	$("nothing").hidden = first !== undefined;
 	putText($("nothing"), hosts.size === 0
 		? "No hosts are configured." : "No host matches.");
 	if (!current || current.row.hidden || !hosts.has(current.key))
-		point(visibleRows().next().value);
+		point(first);
 }
 
 function* visibleRows() {
@@ -949,9 +965,9 @@ function setLink(state, text) {
 }
 
 function listen() {
-	const source = new EventSource(lastSeq > 0
+	const source = new EventSource(address(lastSeq > 0
 		? `v1/events?since=${lastSeq}`
-		: `v1/events?newest=${EVENTS_SHOWN}`);
+		: `v1/events?newest=${EVENTS_SHOWN}`));
 	stream = source;
 	source.onopen = () => setLink("live", "live");
 	source.onerror = () => {
@@ -991,9 +1007,12 @@ function point(row) {
 
 function move(step) {
 	const rows = [...visibleRows()];
-	const at = rows.indexOf(document.activeElement);
-	const to = at < 0 ? (current ? rows.indexOf(current.row) : 0)
-		: Math.min(rows.length - 1, Math.max(0, at + step));
+	const focused = document.activeElement;
+	const at = rows.indexOf(focused);
+	const to = at >= 0
+		? Math.min(rows.length - 1, Math.max(0, at + step))
+		: current && focused !== $("filter") ? rows.indexOf(current.row)
+		: 0;
 	if (!rows[to])
 		return;
 	point(rows[to]);
@@ -1113,6 +1132,8 @@ function bind() {
 			openOrder(kind);
 	};
 	detail.onclose = () => {
+		if (detail.open)
+			return; /* for another host, before we were told */
 		opened = null;
 		if (current)
 			current.row.focus();

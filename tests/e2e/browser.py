@@ -33,6 +33,10 @@ FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage
 KEYS = {"Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40, "Tab": 9}
 
 
+class ScriptError(AssertionError):
+    """An exception in the page."""
+
+
 class Browser:
     def __init__(self, folder):
         self.folder = str(folder)
@@ -148,7 +152,8 @@ class Page:
         """The value of an expression, awaited if it is a promise."""
         answer = self.call("Runtime.evaluate", expression=script,
                            awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in answer, (script, answer)
+        if "exceptionDetails" in answer:
+            raise ScriptError(script, answer["exceptionDetails"])
         return answer["result"].get("value")
 
     def wait(self, script, what, timeout=15.0):
@@ -156,7 +161,7 @@ class Page:
         while True:
             try:
                 value = self.run(script)
-            except AssertionError:
+            except ScriptError:
                 value = None  # nothing of it is there yet
             if value:
                 return value

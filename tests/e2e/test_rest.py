@@ -217,6 +217,8 @@ def test_the_page_is_kept_by_browsers_until_it_changes(quiet, target):
         assert answer.headers["Vary"] == "Accept-Encoding"
         assert "default-src 'none'" in \
             answer.headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in \
+            answer.headers["Content-Security-Policy"]
         assert "'unsafe" not in answer.headers["Content-Security-Policy"]
         again = ask(quiet.status_socket, "GET", target, None,
                     {**headers, "If-None-Match": etag})
