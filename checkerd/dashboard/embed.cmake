@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# cmake -DOUTPUT=... -DGZIP=... -DFILES=a;b -P embed.cmake: writes the files as
-# they are and compressed, with their ETags, into a C file (see dashboard.h).
+# cmake -DOUTPUT=... -DGZIP=... -DFILES=a;b -DSCRIPTS=c;d -P embed.cmake: writes
+# the files, and the scripts put together as app.js, as they are and compressed,
+# with their ETags, into a C file (see dashboard.h).
 set(TYPE_.html "text/html; charset=utf-8")
 set(TYPE_.css "text/css; charset=utf-8")
 set(TYPE_.js "text/javascript; charset=utf-8")
@@ -22,7 +23,15 @@ function(add_bytes name file ret)
   set(${ret} "{ ${name}, ${size}, \"\\\"${hash}\\\"\" }" PARENT_SCOPE)
 endfunction()
 
-foreach(file ${FILES})
+get_filename_component(folder ${OUTPUT} DIRECTORY)
+set(script ${folder}/app.js)
+file(WRITE ${script} "")
+foreach(file ${SCRIPTS})
+  file(READ ${file} text)
+  file(APPEND ${script} "${text}")
+endforeach()
+
+foreach(file ${FILES} ${script})
   get_filename_component(name ${file} NAME)
   get_filename_component(extension ${file} LAST_EXT)
   string(MAKE_C_IDENTIFIER ${name} symbol)
