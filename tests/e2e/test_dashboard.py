@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import time
 
 import pytest
 
@@ -297,6 +298,94 @@ def test_a_page_of_another_site_changes_nothing(folder, browser):
             assert not checkerd.log.lines("reloaded|ordered")
 
 
+# --- what is hard to bring about --------------------------------------------
+
+def fake(folder, checkerd):
+    """A location where /v1/pools is what the test has put into a file."""
+    return f"""
+location /fake/ {{
+    rewrite ^/fake(/.*) $1 break;
+    proxy_pass http://unix:{checkerd.status_socket}:;
+}}
+location = /fake/v1/pools {{
+    default_type application/json;
+    alias {folder}/pools.json;
+}}
+"""
+
+
+def days(count):
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z",
+                         time.gmtime(time.time() + count * 86400 + 60))
+
+
+def test_what_few_hosts_have(folder, browser):
+    agent = {"weight_percent": 50, "order": None, "said": "50%",
+             "said_at": days(0), "missed": 0, "problem": None}
+    cases = [
+        ({"cert_expires_at": days(3)}, "cert", "3 d"),
+        ({"cert_expires_at": days(90)}, "cert", "90 d"),
+        ({"cert_expires_at": days(-2)}, "cert", "expired"),
+        ({"tls_verify": False}, "why", "TLS unverified"),
+        ({"shared": 4}, "why", "shared ×4"),
+        ({"agent": agent}, "why", "agent 50 %"),
+        ({"agent": {**agent, "weight_percent": 100, "order": "drain"}},
+         "why", "agent says drain"),
+        ({"agent": {**agent, "missed": 3}}, "why", "agent silent ×3"),
+        ({"weight": 10, "effective_weight": 2.5}, "weight", "2.5 of 10"),
+        ({"state": "checking"}, "state", "checking"),
+        ({"state": "unknown"}, "state", "unknown"),
+        ({"failcount": 2, "fall": 5}, "fails", "2/5"),
+        ({"admin": "down", "reason": "disk", "until": days(1)}, "why",
+         "Ordered down: disk (1 d 0 h left)"),
+        ({"admin": "drain"}, "why", "Ordered drain"),
+        # the writer died in it: nothing is known
+        ({"rise": None, "fall": None, "passcount": None, "weight": None,
+          "tls_verify": None, "shared": None, "probes": None,
+          "latency_us": None, "changed_at": None, "checked_at": None,
+          "history": []}, "since", "–"),
+    ]
+    with Backends(1) as backends, \
+            Checkerd(folder, ini(backends)) as checkerd, \
+            proxied(folder, checkerd, fake(folder, checkerd)) as url, \
+            browser.page() as page:
+        checkerd.wait_state("web/a", "up")
+        status = checkerd.status()
+        [host] = status["pools"][0]["hosts"]
+        status["pools"][0]["hosts"] = [
+            {**host, "id": f"h{i}", **change}
+            for i, (change, _, _) in enumerate(cases)]
+        (folder / "pools.json").write_text(json.dumps(status))
+        page.expect("404")  # of hosts that are not there
+        look = Look(page, f"{url}/fake/")
+        for i, (_, cell, text) in enumerate(cases):
+            assert text in look.cell(f"h{i}", cell), text
+            look.open_host(f"h{i}")
+            look.close()
+        near = page.run("""[...document.querySelectorAll(
+            ".c-cert[data-near=yes]")].map(cell => cell.innerText)""")
+        assert near == ["3 d", "expired"]
+        page.screenshot(PICTURES / "marks.png")
+
+        # checkerd hangs: its file is old, whoever serves it
+        status["segment"].update(stale=True, heartbeat_age_ms=61000)
+        (folder / "pools.json").write_text(json.dumps(status))
+        page.shows("#b-stale", "no sign of life for 1 m")
+
+
+def test_an_event_is_enough(folder, browser):
+    """All that says that the host is down is the event."""
+    with Backends(1) as backends, \
+            Checkerd(folder, ini(backends)) as checkerd, \
+            proxied(folder, checkerd, fake(folder, checkerd)) as url, \
+            browser.page() as page:
+        checkerd.wait_state("web/a", "up")
+        (folder / "pools.json").write_text(json.dumps(checkerd.status()))
+        look = Look(page, f"{url}/fake/")
+        backends[0].health = 503
+        look.wait_state("a", "down")
+
+
 # --- hostile texts ----------------------------------------------------------
 
 NASTY = "</b><script>hacked=1</script><img/src=x/onerror=hacked=1>&amp;%2F{}\\"
@@ -311,15 +400,8 @@ def test_texts_are_text(folder, browser):
             "interval = 100ms\npath = /healthz\n[pool web]\n"
             f"server = {backends[0].address} id={NASTY}\n"
             f"server = {backends[1].address} id=unix:/a/b\n") as checkerd:
-        with proxied(folder, checkerd, f"""
-                location /fake/ {{
-                    rewrite ^/fake(/.*) $1 break;
-                    proxy_pass http://unix:{checkerd.status_socket}:;
-                }}
-                location = /fake/v1/pools {{
-                    default_type application/json;
-                    alias {folder}/pools.json;
-                }}""") as url, browser.page() as page:
+        with proxied(folder, checkerd, fake(folder, checkerd)) as url, \
+                browser.page() as page:
             look = Look(page, f"{url}/checkerd-admin/")
             look.open_host(NASTY)
             look.order("drain", reason=NASTY_REASON)
