@@ -115,6 +115,7 @@ struct document {
 		struct walk walk;
 		struct event_reader events;
 	} at;
+	json_t *changes; /* a reference; NULL: it is of something else */
 	uint32_t written;
 	bool joins;    /* the first one: what that says is its answer too */
 	bool complete; /* who joined is being answered */

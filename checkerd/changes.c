@@ -45,6 +45,24 @@ static bool is_value(const json_t *value)
 	return true;
 }
 
+static bool is_admin(const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(admin_names); i++) {
+		if (strcmp(admin_names[i], text) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_order(const char *key, const char *text)
+{
+	uint64_t weight;
+
+	if (strcmp(key, ADMIN) == 0)
+		return is_admin(text);
+	return parse_unsigned(&weight, text, 1, HEALTH_MAX_WEIGHT) == 0;
+}
+
 /* What a damaged file may have made of a row must not reach the builder. */
 static bool makes_sense(const struct change *change)
 {
@@ -63,8 +81,11 @@ static bool makes_sense(const struct change *change)
 		return false;
 	if (json_is_null(change->runtime))
 		return exists;
-	return json_is_string(change->runtime) ||
-	       (!exists && !(order && change->host));
+	if (order && change->host)
+		return json_is_string(change->runtime) &&
+		       is_order(change->key,
+		                json_string_value(change->runtime));
+	return json_is_string(change->runtime) || !exists;
 }
 
 enum health_admin change_admin(const struct change *change)
@@ -114,9 +135,10 @@ const json_t *changes_find(const json_t *changes, const char *pool,
 	const json_t *row;
 	size_t i;
 
+	/* what tells most rows apart comes first */
 	json_array_foreach ((json_t *) changes, i, row) {
-		if (same_text(field(row, "key"), key) &&
-		    same_text(field(row, "host"), host) &&
+		if (same_text(field(row, "host"), host) &&
+		    same_text(field(row, "key"), key) &&
 		    same_text(field(row, "pool"), pool))
 			return row;
 	}
@@ -136,27 +158,56 @@ static int drop_row(json_t *changes, const json_t *row)
 static int drop(json_t *changes, const char *pool, const char *host,
                 const char *key)
 {
-	for (size_t i = json_array_size(changes); i-- > 0;) {
-		const json_t *row = json_array_get(changes, i);
+	json_t *left = json_array(), *row;
+	int error = left ? 0 : -ENOMEM;
+	size_t i;
 
-		if (same_text(field(row, "pool"), pool) &&
-		    (!host || same_text(field(row, "host"), host)) &&
-		    (!key || same_text(field(row, "key"), key)) &&
-		    json_array_remove(changes, i) < 0)
-			return -ENOMEM;
+	json_array_foreach (changes, i, row) {
+		bool goes = same_text(field(row, "pool"), pool) &&
+		            (!host || same_text(field(row, "host"), host)) &&
+		            (!key || same_text(field(row, "key"), key));
+
+		if (error == 0 && !goes && json_array_append(left, row) < 0)
+			error = -ENOMEM;
 	}
-	return 0;
+	/* one by one would be a move of all that follow for each */
+	if (error == 0 && json_array_size(left) < json_array_size(changes) &&
+	    (json_array_clear(changes) < 0 ||
+	     json_array_extend(changes, left) < 0))
+		error = -ENOMEM;
+	json_decref(left);
+	return error;
 }
 
-json_t *changes_without(json_t *changes, const char *pool, const char *host)
+static bool is_among(const struct name_index *names,
+                     const struct change *change)
 {
-	json_t *left = json_copy(changes);
+	const char *host = change->host ? change->host : "";
+	size_t size = strlen(change->pool);
 
-	if (left && drop(left, pool, host, NULL) < 0) {
-		json_decref(left);
-		return NULL;
+	return name_index_find(names, change->pool, size, "", 0) !=
+	               NAME_INDEX_NONE ||
+	       name_index_find(names, change->pool, size, host, strlen(host)) !=
+	               NAME_INDEX_NONE;
+}
+
+json_t *changes_without(json_t *changes, const struct name_index *names)
+{
+	json_t *left = json_array(), *row;
+	bool failed = !left;
+	size_t i;
+
+	json_array_foreach (changes, i, row) {
+		struct change change;
+
+		if (!failed && change_read(row, &change) &&
+		    !is_among(names, &change))
+			failed = json_array_append(left, row) < 0;
 	}
-	return left;
+	if (!failed)
+		return left;
+	json_decref(left);
+	return NULL;
 }
 
 static json_t *text_or_null(const char *text)
@@ -213,16 +264,33 @@ static void print_pool_value(const struct pool_config *pool, const char *key,
 	ret->text = ret->buffer;
 }
 
-static struct file_value *file_value(const struct config *files,
-                                     const char *pool_name, const char *id,
-                                     const char *key, struct file_value *ret)
+/* Where the files have a pool, or a host. */
+struct file_place {
+	const struct pool_config *pool; /* NULL: nowhere */
+	const struct host_config *host; /* NULL: it is the pool */
+};
+
+static struct file_place find_place(const struct config *files,
+                                    const char *pool, const char *id)
 {
-	const struct pool_config *pool = find_pool(files, pool_name);
-	const struct host_config *host = id ? find_host(pool, id) : NULL;
+	struct file_place place = { .pool = find_pool(files, pool) };
+
+	if (id)
+		place.host = find_host(place.pool, id);
+	if (id && !place.host)
+		place.pool = NULL;
+	return place;
+}
+
+static struct file_value *file_value(struct file_place place, const char *key,
+                                     struct file_value *ret)
+{
+	const struct pool_config *pool = place.pool;
+	const struct host_config *host = place.host;
 
 	ret->text = NULL;
 	memset(ret->buffer, 0, sizeof(ret->buffer));
-	if (!pool || (id && !host))
+	if (!pool)
 		return ret;
 	if (!host && strcmp(key, POOL) == 0) {
 		ret->text = pool->name;
@@ -255,6 +323,7 @@ enum fate { STAYS, GOES };
 
 struct reconciliation {
 	const struct config *files;
+	struct name_index *places; /* of pools, and of hosts in their pools */
 	uint64_t now_us;
 	change_told_fn told;
 	void *owner;
@@ -274,15 +343,63 @@ static bool is_existence(const struct change *change)
 	       strcmp(change->key, SERVER) == 0;
 }
 
+/* As find_place(), for all the rows there may be. */
+static struct file_place place_of(const struct reconciliation *with,
+                                  const char *pool, const char *id)
+{
+	size_t size = strlen(pool);
+	uint32_t p = name_index_find(with->places, pool, size, "", 0), h;
+	struct file_place place = { 0 };
+
+	if (p == NAME_INDEX_NONE)
+		return place;
+	place.pool = &with->files->pools[p];
+	if (!id)
+		return place;
+	h = name_index_find(with->places, pool, size, id, strlen(id));
+	if (h == NAME_INDEX_NONE)
+		return (struct file_place) { 0 };
+	place.host = &place.pool->hosts[h];
+	return place;
+}
+
+static int index_places(struct reconciliation *with)
+{
+	const struct config *files = with->files;
+	int error = 0;
+
+	with->places = name_index_new(files->pool_count + files->host_count);
+	if (!with->places)
+		return -ENOMEM;
+	for (uint32_t p = 0; p < files->pool_count; p++) {
+		const struct pool_config *pool = &files->pools[p];
+		size_t size = strlen(pool->name);
+
+		error = name_index_add(with->places, pool->name, size, "", 0,
+		                       p);
+		for (uint32_t h = 0; error == 0 && h < pool->host_count; h++)
+			error = name_index_add(with->places, pool->name, size,
+			                       pool->hosts[h].id,
+			                       strlen(pool->hosts[h].id), h);
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
 /* What the files alone have to say about a row. */
 static enum fate judge(const struct reconciliation *with,
                        const struct change *change)
 {
 	const char *was = json_string_value(change->ini);
 	struct file_value says;
+	/* what was added to a pool goes with it */
+	bool homeless = strcmp(change->key, SERVER) == 0 &&
+	                !place_of(with, change->pool, NULL).pool;
 
-	file_value(with->files, change->pool, change->host, change->key, &says);
-	if (same_text(was, says.text))
+	file_value(place_of(with, change->pool, change->host), change->key,
+	           &says);
+	if (same_text(was, says.text) && !homeless)
 		return STAYS;
 	if (with->told &&
 	    !same_text(json_string_value(change->runtime), says.text))
@@ -339,7 +456,7 @@ json_t *changes_reconcile(json_t *changes, const struct config *files,
 		.fates = name_index_new((uint32_t) json_array_size(changes)),
 	};
 	json_t *left = json_array(), *row;
-	int error = with.fates && left ? 0 : -ENOMEM;
+	int error = with.fates && left ? index_places(&with) : -ENOMEM;
 	size_t i;
 
 	if (error == 0)
@@ -360,6 +477,7 @@ json_t *changes_reconcile(json_t *changes, const struct config *files,
 		if (fate == STAYS && json_array_append(left, row) < 0)
 			error = -ENOMEM;
 	}
+	name_index_free(with.places);
 	name_index_free(with.fates);
 	if (error == 0)
 		return left;
@@ -413,8 +531,9 @@ static int set(struct work *work, const char *host, const char *key,
 	} else {
 		if (!is_own(work->changes, operation->pool,
 		            existence ? NULL : host))
-			file_value(work->files, operation->pool, host, key,
-			           &says);
+			file_value(find_place(work->files, operation->pool,
+			                      host),
+			           key, &says);
 		ini = text_or_null(says.text);
 	}
 	if (earlier && drop_row(work->changes, earlier) < 0) {
@@ -436,6 +555,22 @@ static int set(struct work *work, const char *host, const char *key,
 		"until",
 		text_or_null(until_us ? time_text_utc(until_us, until) : NULL));
 	return json_array_append_new(work->changes, row) < 0 ? -ENOMEM : 0;
+}
+
+/* Whether there is, in force, what the operation is about. */
+static int check_existence(struct work *work)
+{
+	const struct operation *operation = work->operation;
+	const struct pool_config *pool = find_pool(work->now, operation->pool);
+
+	if (!pool)
+		return refuse(work, 404, "no_such_pool", NULL,
+		              "there is no pool %s", operation->pool);
+	if (operation->host && !find_host(pool, operation->host))
+		return refuse(work, 404, "no_such_host", NULL,
+		              "pool %s has no host %s", operation->pool,
+		              operation->host);
+	return 0;
 }
 
 /* --- values ------------------------------------------------------------- */
@@ -598,14 +733,14 @@ static int remove_pool(struct work *work)
 
 /* --- hosts -------------------------------------------------------------- */
 
-static bool is_parameter(const char *key)
+static const struct config_key *find_parameter(const char *key)
 {
 	for (size_t i = 0; i < server_parameter_count; i++) {
 		if (strcmp(server_parameters[i].name, key) == 0 &&
 		    strcmp(key, "id") != 0)
-			return true;
+			return &server_parameters[i];
 	}
-	return false;
+	return NULL;
 }
 
 static int read_word(struct work *work, const char *key, const json_t *value,
@@ -621,6 +756,39 @@ static int read_word(struct work *work, const char *key, const json_t *value,
 	              "is empty or has blanks or quotes, allowed: one word");
 }
 
+/* No names: one may have many addresses, and then there would be many hosts;
+ * and one that does not resolve at some later start would take its host away
+ * for good. */
+static int check_address(struct work *work, const char *text)
+{
+	struct address address;
+	size_t name_length;
+	uint16_t port;
+
+	if (address_parse(&address, text, &name_length, &port) == 0)
+		return 0;
+	return refuse(work, 422, "bad_value", "address",
+	              "is no address, allowed: IP:PORT, [IPv6]:PORT or "
+	              "unix:/PATH; a name only in the files");
+}
+
+static int check_parameter(struct work *work,
+                           const struct config_key *parameter, const char *text)
+{
+	char problem[CONFIG_PROBLEM_SIZE];
+	struct arena *arena = arena_new(NULL);
+	union config_value value;
+	int error = -ENOMEM;
+
+	if (arena)
+		error = config_value_parse(parameter, text, arena, &value,
+		                           problem);
+	if (error == -EINVAL)
+		refuse(work, 422, "bad_value", parameter->name, "%s", problem);
+	arena_free(arena);
+	return error;
+}
+
 /* "ADDRESS id=a weight=5 down", as in a file. */
 static int write_server(struct work *work, FILE *line)
 {
@@ -633,23 +801,30 @@ static int write_server(struct work *work, FILE *line)
 	                  json_object_get(operation->body, "address"), &word);
 	if (error < 0)
 		return error;
+	error = check_address(work, json_string_value(word));
 	fprintf(line, "%s id=%s", json_string_value(word), operation->host);
 	json_decref(word);
 	json_object_foreach (operation->body, key, value) {
+		const struct config_key *parameter = find_parameter(key);
 		bool admin = strcmp(key, ADMIN) == 0;
 
-		if (!admin && !is_parameter(key))
+		if (error < 0)
+			break;
+		if (!admin && !parameter)
 			continue;
 		error = read_word(work, key, value, &word);
 		if (error < 0)
-			return error;
-		if (!admin)
+			break;
+		if (parameter)
+			error = check_parameter(work, parameter,
+			                        json_string_value(word));
+		if (parameter)
 			fprintf(line, " %s=%s", key, json_string_value(word));
 		else if (strcmp(json_string_value(word), "auto") != 0)
 			fprintf(line, " %s", json_string_value(word));
 		json_decref(word);
 	}
-	return 0;
+	return error;
 }
 
 static int add_server(struct work *work)
@@ -695,6 +870,9 @@ static int add_host(struct work *work)
 	json_t *value;
 	int error;
 
+	if (!pool)
+		return refuse(work, 404, "no_such_pool", NULL,
+		              "there is no pool %s", operation->pool);
 	if (find_host(pool, operation->host))
 		return refuse(work, 409, "exists", NULL,
 		              "pool %s has a host %s already, allowed: "
@@ -714,7 +892,7 @@ static int add_host(struct work *work)
 		if (error < 0)
 			break;
 		if (strcmp(key, "address") == 0 || strcmp(key, ADMIN) == 0 ||
-		    is_parameter(key))
+		    find_parameter(key))
 			continue;
 		if (!known || !(known->sections & IN_HOST)) {
 			error = refuse_key(work, key,
@@ -745,8 +923,10 @@ static int remove_host(struct work *work)
 	else if (is_own(work->changes, pool, NULL))
 		ini = json_null();
 	else
-		ini = text_or_null(
-			file_value(work->files, pool, host, SERVER, &says)->text);
+		ini = text_or_null(file_value(find_place(work->files, pool,
+		                                         host),
+		                              SERVER, &says)
+		                           ->text);
 	error = drop(work->changes, pool, host, NULL);
 	if (error == 0 && json_is_string(ini))
 		error = set(work, host, SERVER, json_null(), NULL, 0);
@@ -868,10 +1048,16 @@ static int expire(struct work *work)
 	return drop(work->changes, operation->pool, operation->host, ADMIN);
 }
 
+/* What is as the files have it already is there to be reverted, too. */
 static int revert(struct work *work)
 {
-	return drop(work->changes, work->operation->pool, work->operation->host,
-	            NULL);
+	const struct operation *operation = work->operation;
+	size_t before = json_array_size(work->changes);
+	int error = drop(work->changes, operation->pool, operation->host, NULL);
+
+	if (error == 0 && json_array_size(work->changes) == before)
+		error = check_existence(work);
+	return error;
 }
 
 /* --- all ---------------------------------------------------------------- */
@@ -893,8 +1079,6 @@ static const struct {
 static int check_names(struct work *work)
 {
 	const struct operation *operation = work->operation;
-	const struct pool_config *pool = find_pool(work->now, operation->pool);
-	bool exists = kinds[operation->kind].exists;
 
 	if (strlen(operation->pool) > CONFIG_POOL_NAME_MAX ||
 	    !text_is_name(operation->pool, strlen(operation->pool)))
@@ -908,15 +1092,6 @@ static int check_names(struct work *work)
 		              "allowed: printable ASCII without blanks and "
 		              "quotes, %d at most",
 		              CONFIG_HOST_ID_MAX);
-	if (operation->kind == OPERATION_REVERT)
-		return 0;
-	if (!pool && (exists || operation->host))
-		return refuse(work, 404, "no_such_pool", NULL,
-		              "there is no pool %s", operation->pool);
-	if (exists && operation->host && !find_host(pool, operation->host))
-		return refuse(work, 404, "no_such_host", NULL,
-		              "pool %s has no host %s", operation->pool,
-		              operation->host);
 	return 0;
 }
 
@@ -935,6 +1110,8 @@ int changes_apply(json_t *changes, const struct config *files,
 
 	*refusal = (struct refusal) { 0 };
 	error = work.changes ? check_names(&work) : -ENOMEM;
+	if (error == 0 && kinds[operation->kind].exists)
+		error = check_existence(&work);
 	if (error == 0)
 		error = kinds[operation->kind].apply(&work);
 	if (error == 0 && json_array_size(work.changes) > CHANGES_MAX)
@@ -1006,7 +1183,9 @@ uint64_t changes_next_end_us(const json_t *changes, struct change *ret)
 	json_array_foreach ((json_t *) changes, i, row) {
 		struct change change;
 
-		if (!change_read(row, &change) || !change.until_us ||
+		/* few rows are leases */
+		if (!json_is_string(json_object_get(row, "until")) ||
+		    !change_read(row, &change) || !change.until_us ||
 		    (first_us && change.until_us >= first_us))
 			continue;
 		first_us = change.until_us;

@@ -31,6 +31,8 @@
 #include <jansson.h>
 #include <sys/types.h>
 
+struct name_index;
+
 #define CHANGES_VERSION    1
 #define CHANGES_MAX        1000000
 #define CHANGES_REASON_MAX 256 /* bytes */
@@ -119,8 +121,9 @@ typedef void (*change_told_fn)(void *owner, const struct change *change,
 json_t *changes_reconcile(json_t *changes, const struct config *files,
                           uint64_t now_us, change_told_fn told, void *owner);
 
-/* Without the rows of one pool or host; for those that do not fit any more. */
-json_t *changes_without(json_t *changes, const char *pool, const char *host);
+/* Without the rows of the hosts that `names` holds, and of the pools, as
+ * (pool, ""), with their hosts.  Returns NULL if memory ran out. */
+json_t *changes_without(json_t *changes, const struct name_index *names);
 
 /* The first end of a lease; 0: none. */
 uint64_t changes_next_end_us(const json_t *changes, struct change *ret);

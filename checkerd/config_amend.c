@@ -205,6 +205,10 @@ static int set_key(struct amendment *amendment, const struct change *change)
 	error = open_section(amendment, change, change->host, &in);
 	if (error == 0 && in.section.in == IN_POOL)
 		forget_key(&pool->layer, change->key);
+	/* as in a file, an empty value says that there are none */
+	if (error == 0 && count == 0)
+		error = config_builder_set(amendment->builder, &in.section,
+		                           &in.place, change->key, "");
 	for (size_t i = 0; error == 0 && i < count; i++) {
 		const json_t *text = json_is_array(change->runtime)
 		                             ? json_array_get(change->runtime, i)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define LEASE_ACCURACY_US UINT64_C(10000)
+#define LEASE_RETRY_US    USEC_PER_SEC
 
 /* Something to do, and whom to tell. */
 struct task {
@@ -24,6 +25,7 @@ struct task {
 	control_done_fn *done; /* NULL: nobody */
 	void *owner;
 	bool rebuilds; /* a new configuration is made for it */
+	int failure;   /* it is refused once the disk is as it was before */
 };
 
 struct control {
@@ -139,6 +141,18 @@ static void take_over(struct control *control, struct config_made *made)
 	watch_leases(control);
 }
 
+/* Full disks are told from other troubles, as HTTP does. */
+static bool is_full(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
+
+/* What was made is on disk, but could not be put in force. */
+static int put_back(struct control *control)
+{
+	return config_loader_record(control->loader, control_changes(control));
+}
+
 static void finish_reload(struct control *control, struct task *task,
                           struct config_made *made)
 {
@@ -146,8 +160,11 @@ static void finish_reload(struct control *control, struct task *task,
 	int r = made->error;
 
 	log_errors(&made->errors);
-	if (r == 0)
+	if (r == 0) {
 		r = rounds_install(control->rounds, made->config);
+		if (r < 0)
+			put_back(control);
+	}
 	if (r < 0 && r != -EINVAL)
 		log_error("cannot put the configuration in force: %s",
 		          strerrordesc_np(-r));
@@ -158,21 +175,23 @@ static void finish_reload(struct control *control, struct task *task,
 	}
 	control->reloaded(control->owner, config);
 	answer(task, &(struct control_answer) {
-			     .status = r >= 0 ? 200 : r == -EINVAL ? 422 : 500,
+			     .status = r >= 0         ? 200
+	                               : r == -EINVAL ? 422
+	                               : is_full(r)   ? 507
+	                                              : 500,
 			     .code = r >= 0 ? NULL : "refused",
 			     .message = r == -EINVAL
 	                                        ? "the files have errors, the "
 	                                          "running configuration stays"
 	                                : r < 0 ? strerrordesc_np(-r)
 	                                        : NULL,
-			     .errors = r == -EINVAL ? &made->errors : NULL });
+			     .errors = r == -EINVAL ? &made->errors : NULL,
+			     .gave_way = r >= 0 ? &made->notes : NULL });
 }
 
-/* Full disks are told from other troubles, as HTTP does. */
 static void refuse_unkept(struct task *task, const char *what, int error)
 {
-	bool full =
-		error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+	bool full = is_full(error);
 	char message[256];
 
 	snprintf(message, sizeof(message), "%s: %s; nothing was changed", what,
@@ -235,6 +254,11 @@ static void finish_order(struct control *control, struct task *task,
 	done(task);
 }
 
+static void finish_failure(struct task *task)
+{
+	refuse_unkept(task, "the segment cannot be replaced", task->failure);
+}
+
 static void finish_rebuild(struct control *control, struct task *task,
                            struct config_made *made)
 {
@@ -252,9 +276,11 @@ static void finish_rebuild(struct control *control, struct task *task,
 	}
 	r = rounds_install(control->rounds, made->config);
 	if (r < 0) {
-		/* it is on disk: what holds has to be put back there */
-		config_loader_record(control->loader, control_changes(control));
-		refuse_unkept(task, "the segment cannot be replaced", r);
+		task->failure = r;
+		if (put_back(control) == 0)
+			control->current = task;
+		else
+			finish_failure(task);
 		return;
 	}
 	take_over(control, made);
@@ -262,7 +288,7 @@ static void finish_rebuild(struct control *control, struct task *task,
 	done(task);
 }
 
-/* Of the start, or what put back the changes after a failure. */
+/* Of the start, or what put back the changes after a reload that failed. */
 static void finish_start(struct control *control, struct config_made *made)
 {
 	log_errors(&made->errors);
@@ -284,6 +310,9 @@ static void on_made(void *owner, struct config_made *made)
 	control->current = NULL;
 	if (!task) {
 		finish_start(control, made);
+	} else if (task->failure) {
+		log_notes(made);
+		finish_failure(task);
 	} else if (task->reload) {
 		finish_reload(control, task, made);
 	} else if (task->rebuilds) {
@@ -328,10 +357,10 @@ static void operate(struct control *control, struct task *task)
 	/* what is on disk already needs no writing */
 	if (r == 0 && !task->reload && json_equal(before, after)) {
 		json_decref(after);
-		if (task->rebuilds)
-			done(task);
-		else
+		if (task->operation.kind == OPERATION_ORDER)
 			finish_order(control, task, NULL);
+		else
+			done(task); /* nothing to revert, or to end */
 		return;
 	}
 	if (r == 0)
@@ -422,6 +451,20 @@ void control_operate(struct control *control, const struct operation *operation,
 
 /* --- leases ------------------------------------------------------------- */
 
+/* A lease that could not be ended, for want of a thread, is tried again. */
+static void on_lease_ended(void *owner, const struct control_answer *answer)
+{
+	struct control *control = owner;
+
+	if (answer->status == 200) {
+		watch_leases(control);
+		return;
+	}
+	sd_event_source_set_time(control->lease,
+	                         realtime_us() + LEASE_RETRY_US);
+	sd_event_source_set_enabled(control->lease, SD_EVENT_ONESHOT);
+}
+
 static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
 {
 	struct control *control = userdata;
@@ -437,7 +480,7 @@ static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
 		                                      .pool = change.pool,
 		                                      .host = change.host,
 		                                      .at_us = now_us },
-		                NULL, NULL, NULL);
+		                NULL, on_lease_ended, control);
 	else
 		watch_leases(control);
 	return 0;

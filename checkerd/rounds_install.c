@@ -212,7 +212,7 @@ static void fill_in(struct rounds *rounds, const struct fleet *fleet)
 }
 
 /* What the configuration orders of hosts that are known already. */
-static void publish_orders(struct rounds *rounds)
+static void publish_orders(struct rounds *rounds, bool first_time)
 {
 	const struct health_shm *shm = segment_writer_shm(rounds->writer);
 	const struct cause cause = { .outcome = HEALTH_ADMIN,
@@ -226,9 +226,11 @@ static void publish_orders(struct rounds *rounds)
 		bool by_agent =
 			host->admin == HEALTH_AUTO &&
 			agent_state_order(host->agent_state) != HEALTH_AGENT_NONE;
+		uint64_t before = health_shm_word(shm, i);
 
-		publish_host(rounds->writer, rounds->fleet, host,
-		             health_shm_word(shm, i),
+		if (!first_time)
+			rounds_ramp_consider(rounds, host, before);
+		publish_host(rounds->writer, rounds->fleet, host, before,
 		             by_agent ? &agent : &cause);
 	}
 }
@@ -310,7 +312,7 @@ int rounds_install(struct rounds *rounds, struct config *config)
 	rounds_ramp_moved(rounds);
 	free(old_lines);
 	fleet_free(old);
-	publish_orders(rounds);
+	publish_orders(rounds, old == NULL);
 	for (uint32_t p = 0; p < fleet->pool_count; p++)
 		if (fleet->pools[p].panic != fleet->pools[p].panic_told)
 			rounds_tell_panic(rounds, p);
