@@ -137,11 +137,9 @@ function bind() {
 			openOrder(kind);
 	};
 	detail.onclose = () => {
-		if (detail.open)
-			return; /* for another host, before we were told */
-		opened = null;
-		if (current)
-			current.row.focus();
+		/* else it is open again, for another host */
+		if (!detail.open)
+			opened = null;
 	};
 	orderBox.querySelector(".cancel").onclick = () => orderBox.close();
 	orderBox.querySelector("form").onsubmit = event => {
