@@ -26,8 +26,8 @@ static void unref(json_t **value)
 
 /* --- reading ------------------------------------------------------------ */
 
-static int PRINTF_LIKE(2, 3)
-	damaged(char problem[CONFIG_STATE_PROBLEM_SIZE], const char *format, ...)
+static int PRINTF_LIKE(2, 3) damaged(char problem[CONFIG_STATE_PROBLEM_SIZE],
+                                     const char *format, ...)
 {
 	va_list arguments;
 
@@ -37,7 +37,8 @@ static int PRINTF_LIKE(2, 3)
 	return -EINVAL;
 }
 
-static int check(const json_t *document, char problem[CONFIG_STATE_PROBLEM_SIZE])
+static int check(const json_t *document,
+                 char problem[CONFIG_STATE_PROBLEM_SIZE])
 {
 	const json_t *version = json_object_get(document, "version");
 	const json_t *changes = json_object_get(document, "changes");
@@ -52,7 +53,8 @@ static int check(const json_t *document, char problem[CONFIG_STATE_PROBLEM_SIZE]
 		               "it is of version %" JSON_INTEGER_FORMAT
 		               ", allowed: %d",
 		               json_integer_value(version), CHANGES_VERSION);
-	json_array_foreach ((json_t *) changes, i, row) {
+	json_array_foreach((json_t *) changes, i, row)
+	{
 		if (!change_read(row, &change))
 			return damaged(problem, "change %zu is none", i + 1);
 	}
@@ -60,7 +62,7 @@ static int check(const json_t *document, char problem[CONFIG_STATE_PROBLEM_SIZE]
 }
 
 int config_state_read(const char *dir, json_t **ret,
-                    char problem[CONFIG_STATE_PROBLEM_SIZE])
+                      char problem[CONFIG_STATE_PROBLEM_SIZE])
 {
 	CLEANUP(free_pointer) char *path = NULL;
 	CLEANUP(close_file) FILE *file = NULL;

@@ -19,7 +19,7 @@
  * is damaged, or from a newer version, with `problem` in words; or another
  * negative errno. */
 int config_state_read(const char *dir, json_t **ret,
-                    char problem[CONFIG_STATE_PROBLEM_SIZE]);
+                      char problem[CONFIG_STATE_PROBLEM_SIZE]);
 
 /* Gives what cannot be read another name, which it returns. */
 int config_state_set_aside(const char *dir, char ret_name[PATH_MAX]);

@@ -580,6 +580,26 @@ def test_reload_is_answered_when_it_is_done(folder):
         assert checkerd.host("web/c")
 
 
+# --- what is not for everybody ----------------------------------------------
+
+def test_what_probes_send_is_not_shown(folder):
+    """It may hold a password, and the status socket is everybody's."""
+    with Checkerd(folder, ini({"web": ["127.0.0.1:1 id=a"]},
+                              "header = Authorization: Basic abc\n"
+                              "interval = 1h")) as checkerd, \
+            checkerd.rest() as rest:
+        rest.put("/v1/pools/web/hosts/n", {
+            "address": "127.0.0.1:2", "body": "hunter2", "method": "POST",
+            "header": ["X-Token: hunter2", "Accept: a"]})
+        host = rest.get("/v1/pools/web/hosts/n")[1]["settings"]
+        assert host["header"] == ["X-Token: (hidden)", "Accept: (hidden)"]
+        assert host["body"] == "(hidden)" and host["method"] == "POST"
+        assert rest.get("/v1/pools/web")[1]["settings"]["header"] == \
+            ["Authorization: (hidden)"]
+        assert "hunter2" not in json.dumps(rest.get("/v1/changes")[1])
+        assert not checkerd.log.lines("hunter2|abc")
+
+
 # --- with nginx -------------------------------------------------------------
 
 def test_a_thousand_hosts_come_and_go_under_load(folder):
