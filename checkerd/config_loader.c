@@ -163,9 +163,25 @@ static const char *state_dir(const struct config_loader *loader,
 	return loader->state_dir ? loader->state_dir : made->files->state_dir;
 }
 
+/* What does not fit today may tomorrow: a name that did not resolve, a file
+ * that was not there. */
+static void keep_misfits(const struct config_loader *loader,
+                         struct config_made *made)
+{
+	const char *dir = state_dir(loader, made);
+	char copy[PATH_MAX];
+	int r = config_state_keep_copy(dir, copy);
+
+	config_errors_add(&made->notes, &(struct config_place) { .file = dir },
+	                  NULL, "changes that do not fit are %s %s",
+	                  r < 0 ? "lost:" : "kept in",
+	                  r < 0 ? strerrordesc_np(-r) : copy);
+}
+
 static void load(struct config_loader *loader, struct config_made *made)
 {
 	json_t *known = NULL;
+	size_t standing = 0;
 	int error;
 
 	error = config_read(loader->path, &config_system, &made->errors,
@@ -180,11 +196,14 @@ static void load(struct config_loader *loader, struct config_made *made)
 			changes_reconcile(known, made->files, realtime_us(),
 		                          on_contradicted, made);
 		error = made->changes ? 0 : -ENOMEM;
+		standing = json_array_size(made->changes);
 	}
-	if (error == 0 && json_array_size(made->changes) == 0)
+	if (error == 0 && standing == 0)
 		made->config = config_ref(made->files);
 	else if (error == 0)
 		error = amend_as_far_as_possible(made);
+	if (error == 0 && json_array_size(made->changes) < standing)
+		keep_misfits(loader, made);
 	if (error == 0 && !json_equal(known, made->changes))
 		made->state_error = config_state_write(state_dir(loader, made),
 		                                       made->changes);

@@ -2,14 +2,15 @@
 #include "config_state.h"
 
 #include "changes.h"
+#include "clock.h"
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define NAME "changes.json"
 
@@ -90,15 +91,30 @@ int config_state_read(const char *dir, json_t **ret,
 	return r;
 }
 
+static int name_aside(const char *dir, char ret_path[PATH_MAX],
+                      char ret_name[PATH_MAX])
+{
+	if (snprintf(ret_path, PATH_MAX, "%s/" NAME, dir) >= PATH_MAX ||
+	    snprintf(ret_name, PATH_MAX, "%s/" NAME ".refused-%" PRIu64, dir,
+	             realtime_us()) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
 int config_state_set_aside(const char *dir, char ret_name[PATH_MAX])
 {
 	char path[PATH_MAX];
+	int r = name_aside(dir, path, ret_name);
 
-	if (snprintf(path, sizeof(path), "%s/" NAME, dir) >= PATH_MAX ||
-	    snprintf(ret_name, PATH_MAX, "%s/" NAME ".refused-%lld", dir,
-	             (long long) time(NULL)) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	return rename(path, ret_name) < 0 ? -errno : 0;
+	return r == 0 && rename(path, ret_name) < 0 ? -errno : r;
+}
+
+int config_state_keep_copy(const char *dir, char ret_name[PATH_MAX])
+{
+	char path[PATH_MAX];
+	int r = name_aside(dir, path, ret_name);
+
+	return r == 0 && link(path, ret_name) < 0 ? -errno : r;
 }
 
 /* --- writing ------------------------------------------------------------ */

@@ -511,6 +511,25 @@ def test_no_room_for_the_segment_refuses_the_change(folder):
         subprocess.run(["umount", "-l", place], check=True)
 
 
+def test_what_does_not_fit_any_more_is_kept_aside(folder):
+    with Checkerd(folder, TWO) as checkerd:
+        ca = folder / "ca.pem"
+        ca.write_text("none yet")
+        with checkerd.rest() as rest:
+            assert rest.put("/v1/pools/web/hosts/n", {
+                "address": "127.0.0.1:9", "check": "https",
+                "tls_ca": str(ca)})[0] == 201
+            rest.patch("/v1/pools/web/hosts/a", {"weight": 7})
+        checkerd.stop()
+        ca.unlink()
+        checkerd.start()
+        assert checkerd.host("web/n") is None
+        assert checkerd.host("web/a")["weight"] == 7
+        name = checkerd.log.lines("do not fit are kept in")[0].split()[-1]
+        with open(name) as file:
+            assert str(ca) in file.read()
+
+
 # --- reload -----------------------------------------------------------------
 
 def test_the_files_last_word_wins_and_is_told(folder):
