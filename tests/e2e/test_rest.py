@@ -79,7 +79,7 @@ def test_a_pool_has_its_settings(quiet):
     assert pool == quiet.status()["pools"][1]
     assert settings["priority"] == "7"
     assert settings["interval"] == "1h"
-    assert settings["header"] == ["X-A: 1", 'X-B: "2"']
+    assert settings["header"] == ["X-A: (hidden)", "X-B: (hidden)"]
     assert "rise" in settings and "send" not in settings
 
 

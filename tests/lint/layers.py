@@ -26,7 +26,8 @@ LAYERS = {
         name_index nearest parse path_pattern status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
-    DOMAIN: """backoff changes config config_amend config_builder
+    DOMAIN: """backoff changes changes_apply changes_private
+        changes_reconcile config config_amend config_builder
         config_builder_private config_conflicts config_errors config_finish
         config_keys config_value etag expectation fleet fleet_agents
         lag readers schedule server_line topology transition verdict""",
