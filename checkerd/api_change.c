@@ -107,8 +107,8 @@ static void operate(struct api *api, struct http_request *request,
 	http_request_peer(request, &operation.by, &pid);
 	pending = malloc(sizeof(*pending));
 	if (pending) {
-		*pending = (struct pending) { api, request, success,
-			                      *arguments };
+		*pending =
+			(struct pending) { api, request, success, *arguments };
 		control_operate(api->control, &operation, is_still_meant,
 		                on_changed, pending);
 	} else {
@@ -162,6 +162,16 @@ static int begin_changes(struct document *document)
 	return 0;
 }
 
+static json_t *visible(const json_t *row)
+{
+	const char *key = json_string_value(json_object_get(row, "key"));
+	json_t *copy = json_copy((json_t *) row);
+
+	json_object_set_new(copy, "runtime",
+	                    changes_hide(key, json_object_get(row, "runtime")));
+	return copy;
+}
+
 static int step_changes(struct document *document)
 {
 	json_t *row = json_array_get(document->changes, document->written);
@@ -172,7 +182,7 @@ static int step_changes(struct document *document)
 		return 0;
 	}
 	fputs(document->written++ > 0 ? "," : "", document->out);
-	r = view_json_dump(document->out, json_incref(row));
+	r = view_json_dump(document->out, visible(row));
 	return r < 0 ? r : 1;
 }
 
@@ -223,9 +233,8 @@ static void on_reloaded(void *owner, const struct control_answer *answer)
 		api_reply_json(pending->request, answer->status, NULL,
 		               json_pack("{s{ssssso?so}}", "error", "code",
 		                         answer->code, "message",
-		                         answer->message, "key",
-		                         json_null(), "errors",
-		                         texts_of(answer->errors)));
+		                         answer->message, "key", json_null(),
+		                         "errors", texts_of(answer->errors)));
 	else
 		http_reply_error(pending->request, answer->status, answer->code,
 		                 answer->message, answer->key);

@@ -36,7 +36,6 @@ struct config_loader {
 	struct config_made result;
 };
 
-
 /* --- what jobs do ------------------------------------------------------- */
 
 static void on_contradicted(void *owner, const struct change *change,
@@ -95,11 +94,11 @@ static json_t *without_misfits(struct config_made *made)
 	json_t *left = NULL;
 
 	for (size_t i = 0; i < errors->kept; i++)
-		config_errors_add(&made->notes,
-		                  &(struct config_place) {
-					  .file = CONFIG_RUNTIME },
-		                  NULL, "does not fit the files any more: %s",
-		                  errors->texts[i]);
+		config_errors_add(
+			&made->notes,
+			&(struct config_place) { .file = CONFIG_RUNTIME }, NULL,
+			"does not fit the files any more: %s",
+			errors->texts[i]);
 	if (misfits && find_misfits(errors, misfits) == 0)
 		left = changes_without(made->changes, misfits);
 	name_index_free(misfits);
@@ -145,16 +144,15 @@ static int recall_changes(struct config_loader *loader,
 		return error;
 	/* whatever is wrong with it: the next change must not replace it */
 	r = config_state_set_aside(made->files->state_dir, aside);
-	config_errors_add(&made->notes,
-	                  &(struct config_place) {
-				  .file = made->files->state_dir },
-	                  NULL,
-	                  "the changes kept there cannot be read: %s; "
-	                  "starting from the files alone, %s%s",
-	                  error == -EINVAL ? problem : strerrordesc_np(-error),
-	                  r < 0 ? "the file could not be kept aside: "
-	                        : "the file is kept as ",
-	                  r < 0 ? strerrordesc_np(-r) : aside);
+	config_errors_add(
+		&made->notes,
+		&(struct config_place) { .file = made->files->state_dir }, NULL,
+		"the changes kept there cannot be read: %s; "
+		"starting from the files alone, %s%s",
+		error == -EINVAL ? problem : strerrordesc_np(-error),
+		r < 0 ? "the file could not be kept aside: "
+		      : "the file is kept as ",
+		r < 0 ? strerrordesc_np(-r) : aside);
 	*ret = json_array();
 	return *ret ? 0 : -ENOMEM;
 }
@@ -165,9 +163,25 @@ static const char *state_dir(const struct config_loader *loader,
 	return loader->state_dir ? loader->state_dir : made->files->state_dir;
 }
 
+/* What does not fit today may tomorrow: a name that did not resolve, a file
+ * that was not there. */
+static void keep_misfits(const struct config_loader *loader,
+                         struct config_made *made)
+{
+	const char *dir = state_dir(loader, made);
+	char copy[PATH_MAX];
+	int r = config_state_keep_copy(dir, copy);
+
+	config_errors_add(&made->notes, &(struct config_place) { .file = dir },
+	                  NULL, "changes that do not fit are %s %s",
+	                  r < 0 ? "lost:" : "kept in",
+	                  r < 0 ? strerrordesc_np(-r) : copy);
+}
+
 static void load(struct config_loader *loader, struct config_made *made)
 {
 	json_t *known = NULL;
+	size_t standing = 0;
 	int error;
 
 	error = config_read(loader->path, &config_system, &made->errors,
@@ -178,25 +192,29 @@ static void load(struct config_loader *loader, struct config_made *made)
 	if (error == 0)
 		error = recall_changes(loader, made, &known);
 	if (error == 0) {
-		made->changes = changes_reconcile(known, made->files,
-		                                  realtime_us(),
-		                                  on_contradicted, made);
+		made->changes =
+			changes_reconcile(known, made->files, realtime_us(),
+		                          on_contradicted, made);
 		error = made->changes ? 0 : -ENOMEM;
+		standing = json_array_size(made->changes);
 	}
-	if (error == 0 && json_array_size(made->changes) == 0)
+	if (error == 0 && standing == 0)
 		made->config = config_ref(made->files);
 	else if (error == 0)
 		error = amend_as_far_as_possible(made);
+	if (error == 0 && json_array_size(made->changes) < standing)
+		keep_misfits(loader, made);
 	if (error == 0 && !json_equal(known, made->changes))
-		made->state_error =
-			config_state_write(state_dir(loader, made), made->changes);
+		made->state_error = config_state_write(state_dir(loader, made),
+		                                       made->changes);
 	json_decref(known);
 	made->error = error;
 }
 
 static void record(struct config_loader *loader, struct config_made *made)
 {
-	made->state_error = config_state_write(loader->state_dir, made->changes);
+	made->state_error =
+		config_state_write(loader->state_dir, made->changes);
 }
 
 static void amend(struct config_loader *loader, struct config_made *made)

@@ -74,18 +74,33 @@ static void done(struct task *task)
 /* --- what is said ------------------------------------------------------- */
 
 static const char *const operation_names[] = {
-	[OPERATION_ADD_POOL] = "added",      [OPERATION_SET_POOL] = "set",
-	[OPERATION_REMOVE_POOL] = "removed", [OPERATION_ADD_HOST] = "added",
-	[OPERATION_ORDER] = "ordered",       [OPERATION_REMOVE_HOST] = "removed",
-	[OPERATION_REVERT] = "reverted",     [OPERATION_EXPIRE] = "lease ended",
+	[OPERATION_ADD_POOL] = "added",
+	[OPERATION_SET_POOL] = "set",
+	[OPERATION_REMOVE_POOL] = "removed",
+	[OPERATION_ADD_HOST] = "added",
+	[OPERATION_ORDER] = "ordered",
+	[OPERATION_REMOVE_HOST] = "removed",
+	[OPERATION_REVERT] = "reverted",
+	[OPERATION_EXPIRE] = "lease ended",
 };
+
+/* The caller's to free; NULL: there is none. */
+static char *visible_body(const struct operation *operation)
+{
+	json_t *copy = json_object(), *value;
+	const char *key;
+	char *text;
+
+	json_object_foreach(operation->body, key, value)
+		json_object_set_new(copy, key, changes_hide(key, value));
+	text = operation->body ? json_dumps(copy, JSON_ENSURE_ASCII) : NULL;
+	json_decref(copy);
+	return text;
+}
 
 static void log_change(const struct operation *operation)
 {
-	CLEANUP(free_pointer)
-	char *body = operation->body
-	                     ? json_dumps(operation->body, JSON_ENSURE_ASCII)
-	                     : NULL;
+	CLEANUP(free_pointer) char *body = visible_body(operation);
 	char uid[24];
 	const struct log_field fields[] = {
 		{ "CHECKERD_POOL", operation->pool },
@@ -124,7 +139,8 @@ static void log_notes(const struct config_made *made)
 static void watch_leases(struct control *control)
 {
 	struct change change;
-	uint64_t end_us = changes_next_end_us(control_changes(control), &change);
+	uint64_t end_us =
+		changes_next_end_us(control_changes(control), &change);
 
 	sd_event_source_set_time(control->lease, end_us ? end_us : UINT64_MAX);
 	sd_event_source_set_enabled(control->lease,
@@ -174,19 +190,19 @@ static void finish_reload(struct control *control, struct task *task,
 		config = control->config;
 	}
 	control->reloaded(control->owner, config);
-	answer(task, &(struct control_answer) {
-			     .status = r >= 0         ? 200
-	                               : r == -EINVAL ? 422
-	                               : is_full(r)   ? 507
-	                                              : 500,
-			     .code = r >= 0 ? NULL : "refused",
-			     .message = r == -EINVAL
-	                                        ? "the files have errors, the "
-	                                          "running configuration stays"
-	                                : r < 0 ? strerrordesc_np(-r)
-	                                        : NULL,
-			     .errors = r == -EINVAL ? &made->errors : NULL,
-			     .gave_way = r >= 0 ? &made->notes : NULL });
+	answer(task,
+	       &(struct control_answer) {
+		       .status = r >= 0         ? 200
+	                         : r == -EINVAL ? 422
+	                         : is_full(r)   ? 507
+	                                        : 500,
+		       .code = r >= 0 ? NULL : "refused",
+		       .message = r == -EINVAL ? "the files have errors, the "
+	                                         "running configuration stays"
+	                          : r < 0      ? strerrordesc_np(-r)
+	                                       : NULL,
+		       .errors = r == -EINVAL ? &made->errors : NULL,
+		       .gave_way = r >= 0 ? &made->notes : NULL });
 }
 
 static void refuse_unkept(struct task *task, const char *what, int error)
@@ -209,9 +225,8 @@ static int order(struct control *control, const struct operation *operation)
 		.raise = text && strcmp(text, "up") == 0,
 		.told = json_string_value(
 			json_object_get(operation->body, "reason")),
-		.why = operation->kind == OPERATION_EXPIRE
-		               ? "its lease ended"
-		               : "by a person",
+		.why = operation->kind == OPERATION_EXPIRE ? "its lease ended"
+		                                           : "by a person",
 	};
 	struct order now;
 	int r;
@@ -271,7 +286,8 @@ static void finish_rebuild(struct control *control, struct task *task,
 	}
 	if (made->error < 0 || made->state_error) {
 		refuse_unkept(task, "the change cannot be kept",
-		              made->error < 0 ? made->error : made->state_error);
+		              made->error < 0 ? made->error
+		                              : made->state_error);
 		return;
 	}
 	r = rounds_install(control->rounds, made->config);
@@ -470,7 +486,8 @@ static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
 	struct control *control = userdata;
 	uint64_t now_us = realtime_us();
 	struct change change;
-	uint64_t end_us = changes_next_end_us(control_changes(control), &change);
+	uint64_t end_us =
+		changes_next_end_us(control_changes(control), &change);
 
 	(void) source;
 	(void) due_us;

@@ -66,9 +66,9 @@ static void recall(struct rounds *rounds, struct fleet *fleet)
 
 		if (!word)
 			continue;
-		fleet_recall(fleet, host, word,
-		             segment_writer_detail(rounds->writer, i)
-		                     ->passcount);
+		fleet_recall(
+			fleet, host, word,
+			segment_writer_detail(rounds->writer, i)->passcount);
 		if (host->config->settings->agent.kind != AGENT_OFF)
 			fleet_advise(fleet, host,
 			             rounds_recall_agent(rounds, i));
@@ -174,9 +174,8 @@ static void forget_streaks(struct rounds *rounds, const struct fleet *old,
 		host = &fleet->hosts[at];
 		if (!same_check(&old->hosts[i], host))
 			host->verdict.failcount = host->verdict.passcount = 0;
-		if (!config_agent_equal(
-			    &old->hosts[i].config->settings->agent,
-			    &host->config->settings->agent))
+		if (!config_agent_equal(&old->hosts[i].config->settings->agent,
+		                        &host->config->settings->agent))
 			forget_agent(rounds, fleet, host);
 	}
 }
@@ -223,9 +222,9 @@ static void publish_orders(struct rounds *rounds, bool first_time)
 
 	for (uint32_t i = 0; i < rounds->fleet->host_count; i++) {
 		struct host *host = &rounds->fleet->hosts[i];
-		bool by_agent =
-			host->admin == HEALTH_AUTO &&
-			agent_state_order(host->agent_state) != HEALTH_AGENT_NONE;
+		bool by_agent = host->admin == HEALTH_AUTO &&
+		                agent_state_order(host->agent_state) !=
+		                        HEALTH_AGENT_NONE;
 		uint64_t before = health_shm_word(shm, i);
 
 		if (!first_time)

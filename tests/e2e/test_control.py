@@ -511,6 +511,25 @@ def test_no_room_for_the_segment_refuses_the_change(folder):
         subprocess.run(["umount", "-l", place], check=True)
 
 
+def test_what_does_not_fit_any_more_is_kept_aside(folder):
+    with Checkerd(folder, TWO) as checkerd:
+        ca = folder / "ca.pem"
+        ca.write_text("none yet")
+        with checkerd.rest() as rest:
+            assert rest.put("/v1/pools/web/hosts/n", {
+                "address": "127.0.0.1:9", "check": "https",
+                "tls_ca": str(ca)})[0] == 201
+            rest.patch("/v1/pools/web/hosts/a", {"weight": 7})
+        checkerd.stop()
+        ca.unlink()
+        checkerd.start()
+        assert checkerd.host("web/n") is None
+        assert checkerd.host("web/a")["weight"] == 7
+        name = checkerd.log.lines("do not fit are kept in")[0].split()[-1]
+        with open(name) as file:
+            assert str(ca) in file.read()
+
+
 # --- reload -----------------------------------------------------------------
 
 def test_the_files_last_word_wins_and_is_told(folder):
@@ -578,6 +597,26 @@ def test_reload_is_answered_when_it_is_done(folder):
         status, body = rest.post("/v1/reload")
         assert status == 422 and len(body["error"]["errors"]) == 2
         assert checkerd.host("web/c")
+
+
+# --- what is not for everybody ----------------------------------------------
+
+def test_what_probes_send_is_not_shown(folder):
+    """It may hold a password, and the status socket is everybody's."""
+    with Checkerd(folder, ini({"web": ["127.0.0.1:1 id=a"]},
+                              "header = Authorization: Basic abc\n"
+                              "interval = 1h")) as checkerd, \
+            checkerd.rest() as rest:
+        rest.put("/v1/pools/web/hosts/n", {
+            "address": "127.0.0.1:2", "body": "hunter2", "method": "POST",
+            "header": ["X-Token: hunter2", "Accept: a"]})
+        host = rest.get("/v1/pools/web/hosts/n")[1]["settings"]
+        assert host["header"] == ["X-Token: (hidden)", "Accept: (hidden)"]
+        assert host["body"] == "(hidden)" and host["method"] == "POST"
+        assert rest.get("/v1/pools/web")[1]["settings"]["header"] == \
+            ["Authorization: (hidden)"]
+        assert "hunter2" not in json.dumps(rest.get("/v1/changes")[1])
+        assert not checkerd.log.lines("hunter2|abc")
 
 
 # --- with nginx -------------------------------------------------------------
