@@ -70,8 +70,8 @@ static int set(struct work *work, const char *host, const char *key,
 		json_decref(runtime);
 		return -ENOMEM;
 	}
-	if (!existence && !reason && !until_us && json_is_string(ini) &&
-	    json_equal(ini, runtime)) {
+	if (!existence && !until_us && json_is_string(ini) &&
+	    json_equal(ini, runtime) && !(reason && strcmp(key, ADMIN) == 0)) {
 		json_decref(ini);
 		json_decref(runtime);
 		return 0;
@@ -476,6 +476,25 @@ static int remove_host(struct work *work)
 
 /* --- orders ------------------------------------------------------------- */
 
+static int check_reason(struct work *work, const json_t *reason)
+{
+	const char *text = json_string_value(reason);
+	size_t size = json_string_length(reason);
+
+	if (!reason || json_is_null(reason))
+		return 0;
+	if (!text)
+		return refuse(work, 422, "bad_type", "reason",
+		              "is of the wrong type, allowed: a string");
+	if (size > CHANGES_REASON_MAX || strlen(text) != size ||
+	    !text_is_printable(text, size))
+		return refuse(work, 422, "bad_value", "reason",
+		              "allowed: UTF-8 without control characters, %d "
+		              "bytes at most",
+		              CHANGES_REASON_MAX);
+	return 0;
+}
+
 static int set_order(struct work *work)
 {
 	const struct operation *operation = work->operation;
@@ -489,21 +508,6 @@ static int set_order(struct work *work)
 	                &admin) < 0)
 		return -EINVAL;
 	open = strcmp(admin, "auto") == 0 || strcmp(admin, "up") == 0;
-	if (reason && !json_is_null(reason)) {
-		if (!json_is_string(reason))
-			return refuse(
-				work, 422, "bad_type", "reason",
-				"is of the wrong type, allowed: a string");
-		if (json_string_length(reason) > CHANGES_REASON_MAX ||
-		    strlen(json_string_value(reason)) !=
-		            json_string_length(reason) ||
-		    !text_is_printable(json_string_value(reason),
-		                       json_string_length(reason)))
-			return refuse(work, 422, "bad_value", "reason",
-			              "allowed: UTF-8 without control "
-			              "characters, %d bytes at most",
-			              CHANGES_REASON_MAX);
-	}
 	if (lasts && !json_is_null(lasts)) {
 		json_t *text = NULL;
 		int error;
@@ -540,7 +544,10 @@ static int set_weight(struct work *work, const json_t *value)
 		              "allowed: a whole number from 1 to %u",
 		              HEALTH_MAX_WEIGHT);
 	return set(work, work->operation->host, WEIGHT,
-	           json_sprintf("%" JSON_INTEGER_FORMAT, weight), NULL, 0);
+	           json_sprintf("%" JSON_INTEGER_FORMAT, weight),
+	           json_string_value(json_object_get(work->operation->body,
+	                                             "reason")),
+	           0);
 }
 
 static int order_host(struct work *work)
@@ -566,10 +573,10 @@ static int order_host(struct work *work)
 		return refuse(work, 422, "missing_key", ADMIN,
 		              "nothing is ordered, allowed: admin, for, "
 		              "reason, weight");
-	if (json_object_get(body, ADMIN))
+	error = check_reason(work, json_object_get(body, "reason"));
+	if (error == 0 && json_object_get(body, ADMIN))
 		error = set_order(work);
-	else if (json_object_get(body, "for") ||
-	         json_object_get(body, "reason"))
+	else if (error == 0 && (json_object_get(body, "for") || !weight))
 		error = refuse(work, 422, "missing_key", ADMIN,
 		               "is missing, allowed: auto, up, down, drain");
 	if (error == 0 && weight)

@@ -25,7 +25,7 @@ async function openOrder(kind) {
 	for (const name of ["reason", "for", "weight"]) {
 		const wanted = name === "weight" ? kind === "weight"
 			: name === "for" ? kind === "down" || kind === "drain"
-			: kind !== "weight";
+			: true;
 		form.elements[name].value = name === "weight"
 			? known(host.doc.weight) : "";
 		form.elements[name].disabled = !wanted;
@@ -36,9 +36,9 @@ async function openOrder(kind) {
 }
 
 function whatIsMeant(form) {
-	if (order.kind === "weight")
-		return { weight: form.elements.weight.valueAsNumber };
-	const change = { admin: order.kind };
+	const change = order.kind === "weight"
+		? { weight: form.elements.weight.valueAsNumber }
+		: { admin: order.kind };
 	if (form.elements.reason.value)
 		change.reason = form.elements.reason.value;
 	if (!form.elements.for.disabled && form.elements.for.value.trim())

@@ -65,6 +65,9 @@ def test_drain_weight_and_the_segment(folder):
         assert (status, host["weight"], host["effective_weight"]) == (200, 7, 7)
         assert host["settings"]["weight"] == "7"
         assert rest.get("/v1/changes")[1]["changes"][0]["runtime"] == "drain"
+        rest.patch("/v1/pools/web/hosts/b", {"weight": 8, "reason": "bigger"})
+        assert rest.get("/v1/changes")[1]["changes"][1]["reason"] == "bigger"
+        assert checkerd.log.lines("web/b ordered .*bigger")
 
 
 def test_up_forgets_what_probes_found(folder):
@@ -189,6 +192,7 @@ BAD = [
      "reason"),
     ("PATCH", "web/hosts/a", {"admin": "down", "reason": "a\u0000b"}, 400,
      None),
+    ("PATCH", "web/hosts/a", {"reason": "why not"}, 422, "admin"),
     ("PATCH", "web/hosts/x", {"weight": 1}, 404, None),
     ("PATCH", "no/hosts/a", {"weight": 1}, 404, None),
     ("PUT", "web/hosts/a", {"address": "127.0.0.1:9"}, 409, None),
