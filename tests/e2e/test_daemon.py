@@ -314,3 +314,17 @@ def test_signals_stop_it_cleanly(folder, backends):
             checkerd.signal(number)
             assert checkerd.process.wait(10) == 0
             checkerd.process = None
+
+
+def test_it_outlives_whoever_read_its_log(folder, backends):
+    checkerd = Checkerd(folder, ini(backends, "rise = 1\nfall = 1"))
+    checkerd.process = subprocess.Popen([CHECKERD, "-c", checkerd.path],
+                                        stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE)
+    with checkerd.process.stderr as log:
+        assert b"checks 2 hosts" in log.readline()
+    backends[0].health = 503
+    checkerd.wait_state("web/a", "down")
+    backends[0].health = 200
+    checkerd.wait_state("web/a", "up")
+    checkerd.stop()
