@@ -17,6 +17,11 @@
 #define PATIENCE_US (HTTP_PATIENCE_S * USEC_PER_SEC)
 #define ACCURACY_US USEC_PER_MSEC
 
+/* Turns of the loop that a listener may take.  Without a descriptor left, who
+ * waits to be accepted would be reported again and again. */
+#define TURNS_MAX       500
+#define TURNS_MAX_IN_US (100 * USEC_PER_MSEC)
+
 static void run_again(struct http_listener *listener, uint64_t wait_us)
 {
 	sd_event_source_set_time(listener->again, monotonic_us() + wait_us);
@@ -172,6 +177,9 @@ static int watch(struct http_listener *listener)
 	info = MHD_get_daemon_info(listener->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 	r = sd_event_add_io(event, &listener->io, info->epoll_fd, EPOLLIN,
 	                    on_ready, listener);
+	if (r >= 0)
+		r = sd_event_source_set_ratelimit(listener->io, TURNS_MAX_IN_US,
+		                                  TURNS_MAX);
 	if (r >= 0)
 		r = sd_event_add_time(event, &listener->again, CLOCK_MONOTONIC,
 		                      0, ACCURACY_US, on_again, listener);
