@@ -298,8 +298,10 @@ ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
 {
     size_t                                 size;
     uint32_t                               weight, wait;
-    uint64_t                               before, waits;
-    ngx_uint_t                             i;
+    uint64_t                               before;
+    ngx_uint_t                             i, n;
+    ngx_http_upstream_health_shm_heap_t   *heap;
+    ngx_http_upstream_health_shm_turn_t   *turn;
     ngx_http_upstream_health_shm_turns_t  *t;
 
     t = ngx_pcalloc(pool, sizeof(ngx_http_upstream_health_shm_turns_t));
@@ -324,7 +326,7 @@ ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
     t->ready.ready = 1;
 
     before = 0;
-    waits = 0;
+    n = 0;
 
     for (i = 0; i < tier->n; i++) {
         weight = tier->weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT;
@@ -340,16 +342,33 @@ ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
         wait = ngx_http_upstream_health_shm_phase(tier, before,
                                            NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT);
         before += weight;
-        waits += wait;
 
-        ngx_http_upstream_health_shm_turns_place(t, i, weight, wait);
+        t->hosts[i].weight = weight;
+        t->total += weight;
+        t->passed += wait;
 
-        /* the clock stands at 0 until all have their places */
-
-        t->passed = 0;
+        turn = &t->aside[n++];
+        turn->host = i;
+        ngx_http_upstream_health_shm_turns_set(t, turn, 0, wait);
     }
 
-    t->passed = waits;
+    /* those whose turn has begun when the clock starts are about half: left to
+     * the first pick, they would cost it O(n log n) */
+
+    for (i = 0; i < n; i++) {
+        turn = &t->aside[i];
+        heap = &t->waiting;
+
+        if (ngx_http_upstream_health_shm_turns_due(t, turn)) {
+            ngx_http_upstream_health_shm_turns_next(t, turn);
+            heap = &t->ready;
+        }
+
+        heap->elts[heap->n++] = *turn;
+    }
+
+    ngx_http_upstream_health_shm_heap_order(t, &t->waiting);
+    ngx_http_upstream_health_shm_heap_order(t, &t->ready);
 
     return &t->balance;
 }
