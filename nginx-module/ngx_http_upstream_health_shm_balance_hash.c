@@ -35,6 +35,7 @@
 
 
 #include "ngx_http_upstream_health_shm_balance_method.h"
+#include "ngx_http_upstream_health_shm_balance_ring.h"
 
 
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS   17    /* weights to 1, 2, .. 64K */
@@ -48,22 +49,13 @@
 
 
 typedef struct {
-    uint32_t                                   at;     /* on the circle */
-    uint32_t                                   host;
-} ngx_http_upstream_health_shm_point_t;
-
-
-typedef struct {
-    ngx_http_upstream_health_shm_point_t      *points;  /* in order */
-    uint32_t                                  *index;   /* by upper bits */
-    uint32_t                                   n;
-    uint32_t                                   shift;   /* at to index */
-    uint32_t                                   least;   /* power, of them all */
+    ngx_http_upstream_health_shm_ring_t        ring;
 
     /* hosts that are not out, by the power of two below their stretch */
     uint32_t                                   live
                                         [NGX_HTTP_UPSTREAM_HEALTH_SHM_CLASSES];
-} ngx_http_upstream_health_shm_ring_t;
+    uint32_t                                   least;   /* power, of them all */
+} ngx_http_upstream_health_shm_circle_t;
 
 
 typedef struct {
@@ -78,9 +70,23 @@ typedef struct {
     ngx_http_upstream_health_shm_balance_t     balance;
     uint32_t                                   n;
     ngx_http_upstream_health_shm_hash_host_t  *hosts;
-    ngx_http_upstream_health_shm_ring_t
-        rings[NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS];
+
+    /* while it is prepared */
+    ngx_uint_t                                 step;
+    uint32_t                                   at;      /* in this step */
+
+    ngx_http_upstream_health_shm_circle_t
+        circles[NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS];
 } ngx_http_upstream_health_shm_hash_t;
+
+
+/* the steps */
+
+enum {
+    NGX_HTTP_UPSTREAM_HEALTH_SHM_COUNT = 0,
+    NGX_HTTP_UPSTREAM_HEALTH_SHM_PLACE,
+    NGX_HTTP_UPSTREAM_HEALTH_SHM_SORT
+};
 
 
 typedef struct {
@@ -110,11 +116,8 @@ static ngx_int_t ngx_http_upstream_health_shm_hash_identify(ngx_pool_t *pool,
     ngx_http_upstream_health_shm_tier_t *tier);
 static int ngx_libc_cdecl ngx_http_upstream_health_shm_hash_compare(
     const void *one, const void *two);
-static ngx_int_t ngx_http_upstream_health_shm_ring_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_hash_t *h, uint32_t number);
-static void ngx_http_upstream_health_shm_ring_sort(
-    ngx_http_upstream_health_shm_hash_t *h,
-    ngx_http_upstream_health_shm_ring_t *ring);
+static ngx_int_t ngx_http_upstream_health_shm_hash_prepare(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t *work);
 static void ngx_http_upstream_health_shm_hash_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight);
 static ngx_uint_t ngx_http_upstream_health_shm_hash_class(uint64_t stretch);
@@ -135,6 +138,7 @@ ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_hash_method =
 {
     ngx_http_upstream_health_shm_hash_create,
+    ngx_http_upstream_health_shm_hash_prepare,
     ngx_http_upstream_health_shm_hash_weigh,
     ngx_http_upstream_health_shm_hash_pick,
     NULL,
@@ -169,9 +173,10 @@ static ngx_http_upstream_health_shm_balance_t *
 ngx_http_upstream_health_shm_hash_create(ngx_pool_t *pool,
     ngx_http_upstream_health_shm_tier_t *tier)
 {
-    uint32_t                              ring;
-    ngx_uint_t                            i;
-    ngx_http_upstream_health_shm_hash_t  *h;
+    uint32_t                                ring;
+    ngx_uint_t                              i;
+    ngx_http_upstream_health_shm_hash_t    *h;
+    ngx_http_upstream_health_shm_circle_t  *circle;
 
     h = ngx_pcalloc(pool, sizeof(ngx_http_upstream_health_shm_hash_t));
     if (h == NULL) {
@@ -199,14 +204,15 @@ ngx_http_upstream_health_shm_hash_create(ngx_pool_t *pool,
         }
 
         h->hosts[i].ring = ring;
-        h->rings[ring].n += NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS;
+        h->circles[ring].ring.n += NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS;
     }
 
     for (ring = 0; ring < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; ring++) {
-        h->rings[ring].least = NGX_HTTP_UPSTREAM_HEALTH_SHM_CLASSES;
+        circle = &h->circles[ring];
+        circle->least = NGX_HTTP_UPSTREAM_HEALTH_SHM_CLASSES;
 
-        if (h->rings[ring].n
-            && ngx_http_upstream_health_shm_ring_create(pool, h, ring)
+        if (circle->ring.n
+            && ngx_http_upstream_health_shm_ring_create(pool, &circle->ring)
                != NGX_OK)
         {
             return NULL;
@@ -283,100 +289,69 @@ ngx_http_upstream_health_shm_hash_compare(const void *one, const void *two)
 
 
 static ngx_int_t
-ngx_http_upstream_health_shm_ring_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_hash_t *h, uint32_t number)
+ngx_http_upstream_health_shm_hash_prepare(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t *work)
 {
-    uint32_t                               at, slots;
-    ngx_uint_t                             i, n;
-    ngx_http_upstream_health_shm_ring_t   *ring;
-    ngx_http_upstream_health_shm_point_t  *point;
+    ngx_http_upstream_health_shm_hash_t *h =
+                                      (ngx_http_upstream_health_shm_hash_t *) b;
 
-    ring = &h->rings[number];
+    uint32_t                                   at;
+    ngx_uint_t                                 i;
+    ngx_http_upstream_health_shm_ring_t       *ring;
+    ngx_http_upstream_health_shm_hash_host_t  *host;
 
-    ring->points = ngx_palloc(pool, ring->n
-                              * sizeof(ngx_http_upstream_health_shm_point_t));
+    while (h->step < NGX_HTTP_UPSTREAM_HEALTH_SHM_SORT) {
 
-    /* as many slots as there are points, or half of that */
+        for ( /* void */ ; h->at < h->n; h->at++, (*work)--) {
 
-    slots = 1;
-    ring->shift = 32;
-
-    while (slots <= ring->n / 2) {
-        slots *= 2;
-        ring->shift--;
-    }
-
-    ring->index = ngx_pcalloc(pool, slots * sizeof(uint32_t));
-
-    if (ring->points == NULL || ring->index == NULL) {
-        return NGX_ERROR;
-    }
-
-    /* the points of a slot lie together, those of lower slots before them */
-
-    for (i = 0; i < h->n; i++) {
-
-        if (h->hosts[i].ring != number) {
-            continue;
-        }
-
-        for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS; n++) {
-            at = ngx_http_upstream_health_shm_hash_point(h->hosts[i].id, n);
-            ring->index[at >> ring->shift]++;
-        }
-    }
-
-    for (i = 1; i < slots; i++) {
-        ring->index[i] += ring->index[i - 1];
-    }
-
-    for (i = 0; i < h->n; i++) {
-
-        if (h->hosts[i].ring != number) {
-            continue;
-        }
-
-        for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS; n++) {
-            at = ngx_http_upstream_health_shm_hash_point(h->hosts[i].id, n);
-            point = &ring->points[--ring->index[at >> ring->shift]];
-            point->at = at;
-            point->host = i;
-        }
-    }
-
-    ngx_http_upstream_health_shm_ring_sort(h, ring);
-
-    return NGX_OK;
-}
-
-
-/* by insertion: a point is in its slot already */
-
-static void
-ngx_http_upstream_health_shm_ring_sort(ngx_http_upstream_health_shm_hash_t *h,
-    ngx_http_upstream_health_shm_ring_t *ring)
-{
-    ngx_uint_t                             i, n;
-    ngx_http_upstream_health_shm_point_t   point, *before;
-
-    for (i = 1; i < ring->n; i++) {
-        point = ring->points[i];
-
-        for (n = i; n; n--) {
-            before = &ring->points[n - 1];
-
-            if (before->at < point.at
-                || (before->at == point.at
-                    && h->hosts[before->host].id <= h->hosts[point.host].id))
-            {
-                break;
+            if (*work == 0) {
+                return NGX_AGAIN;
             }
 
-            ring->points[n] = *before;
+            host = &h->hosts[h->at];
+            ring = &h->circles[host->ring].ring;
+
+            for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS; i++) {
+                at = ngx_http_upstream_health_shm_hash_point(host->id, i);
+
+                if (h->step == NGX_HTTP_UPSTREAM_HEALTH_SHM_COUNT) {
+                    ngx_http_upstream_health_shm_ring_count(ring, at);
+
+                } else {
+                    ngx_http_upstream_health_shm_ring_place(ring, at, h->at);
+                }
+            }
         }
 
-        ring->points[n] = point;
+        if (h->step == NGX_HTTP_UPSTREAM_HEALTH_SHM_COUNT) {
+
+            for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; i++) {
+                if (h->circles[i].ring.n) {
+                    ngx_http_upstream_health_shm_ring_settle(
+                                                         &h->circles[i].ring);
+                }
+            }
+        }
+
+        h->at = 0;
+        h->step++;
     }
+
+    for ( /* void */ ; h->at < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; h->at++) {
+        ring = &h->circles[h->at].ring;
+
+        for ( /* void */ ; ring->sorted < ring->n; (*work)--) {
+
+            if (*work == 0) {
+                return NGX_AGAIN;
+            }
+
+            ngx_http_upstream_health_shm_ring_sort(ring,
+                                          NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS);
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -388,14 +363,14 @@ ngx_http_upstream_health_shm_hash_weigh(
                                       (ngx_http_upstream_health_shm_hash_t *) b;
 
     uint32_t                                   full;
-    ngx_http_upstream_health_shm_ring_t       *ring;
+    ngx_http_upstream_health_shm_circle_t     *circle;
     ngx_http_upstream_health_shm_hash_host_t  *host;
 
     host = &h->hosts[i];
-    ring = &h->rings[host->ring];
+    circle = &h->circles[host->ring];
 
     if (host->weight) {
-        ring->live[ngx_http_upstream_health_shm_hash_class(host->stretch)]--;
+        circle->live[ngx_http_upstream_health_shm_hash_class(host->stretch)]--;
     }
 
     host->weight = weight;
@@ -406,15 +381,15 @@ ngx_http_upstream_health_shm_hash_weigh(
         host->stretch = ((uint64_t) full << NGX_HTTP_UPSTREAM_HEALTH_SHM_ONE)
                         / ngx_min(weight, full);
 
-        ring->live[ngx_http_upstream_health_shm_hash_class(host->stretch)]++;
+        circle->live[ngx_http_upstream_health_shm_hash_class(host->stretch)]++;
     }
 
-    ring->least = 0;
+    circle->least = 0;
 
-    while (ring->least < NGX_HTTP_UPSTREAM_HEALTH_SHM_CLASSES
-           && ring->live[ring->least] == 0)
+    while (circle->least < NGX_HTTP_UPSTREAM_HEALTH_SHM_CLASSES
+           && circle->live[circle->least] == 0)
     {
-        ring->least++;
+        circle->least++;
     }
 }
 
@@ -458,7 +433,7 @@ ngx_http_upstream_health_shm_hash_pick(
 
         for (number = NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; number--; ) {
 
-            if (h->rings[number].least
+            if (h->circles[number].least
                 == NGX_HTTP_UPSTREAM_HEALTH_SHM_CLASSES)
             {
                 continue;
@@ -509,14 +484,10 @@ ngx_http_upstream_health_shm_hash_probe(
     ngx_http_upstream_health_shm_point_t      *point;
     ngx_http_upstream_health_shm_hash_host_t  *host;
 
-    ring = &h->rings[number];
-    least = NGX_HTTP_UPSTREAM_HEALTH_SHM_ONE + ring->least;
+    ring = &h->circles[number].ring;
+    least = NGX_HTTP_UPSTREAM_HEALTH_SHM_ONE + h->circles[number].least;
 
-    i = ring->index[(uint64_t) from >> ring->shift];
-
-    while (i < ring->n && ring->points[i].at < from) {
-        i++;
-    }
+    i = ngx_http_upstream_health_shm_ring_first(ring, from);
 
     for (left = ring->n; left; left--, i++) {
 
@@ -531,7 +502,7 @@ ngx_http_upstream_health_shm_hash_probe(
         way = (uint64_t) (uint32_t) (point->at - from)
               << (NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS - 1 - number);
 
-        if (way << least >= search->distance) {
+        if (way << least > search->distance) {
             return NGX_OK;
         }
 
@@ -540,7 +511,9 @@ ngx_http_upstream_health_shm_hash_probe(
         if (host->weight) {
             distance = way * host->stretch;
 
-            if (distance < search->distance
+            if ((distance < search->distance
+                 || (distance == search->distance
+                     && host->id < h->hosts[search->host].id))
                 && !ngx_http_upstream_health_shm_hash_refused(search,
                                                               point->host))
             {

@@ -142,6 +142,7 @@ ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_turns_method =
 {
     ngx_http_upstream_health_shm_turns_create,
+    NULL,
     ngx_http_upstream_health_shm_turns_weigh,
     ngx_http_upstream_health_shm_turns_pick,
     NULL,

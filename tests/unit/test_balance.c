@@ -119,8 +119,12 @@ static balance_t *create_from(ngx_uint_t method, ngx_uint_t n, uint32_t seed)
 {
 	balance_t *b = ngx_http_upstream_health_shm_balance_create(
 		NULL, method, n, names, weights, configured, seed);
+	ngx_uint_t work;
 
 	assert_non_null(b);
+	do
+		work = 1 + seed % 1000;
+	while (ngx_http_upstream_health_shm_balance_prepare(b, &work) != NGX_OK);
 	return b;
 }
 
