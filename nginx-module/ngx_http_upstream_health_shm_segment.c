@@ -25,8 +25,9 @@
 
 
 static void ngx_http_upstream_health_shm_handler(ngx_event_t *ev);
-static void ngx_http_upstream_health_shm_follow(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+static ngx_int_t ngx_http_upstream_health_shm_follow(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t *work,
+    ngx_log_t *log);
 static ngx_int_t ngx_http_upstream_health_shm_speak(
     ngx_http_upstream_health_shm_main_conf_t *hmcf,
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
@@ -135,7 +136,7 @@ void
 ngx_http_upstream_health_shm_start(
     ngx_http_upstream_health_shm_main_conf_t *hmcf, ngx_cycle_t *cycle)
 {
-    ngx_uint_t                                i;
+    ngx_uint_t                                i, work;
     ngx_event_t                              *ev;
     ngx_http_upstream_health_shm_segment_t  **segment;
 
@@ -162,8 +163,13 @@ ngx_http_upstream_health_shm_start(
 
     segment = hmcf->segments.elts;
 
+    /* nobody waits yet */
+
+    work = (ngx_uint_t) -1;
+
     for (i = 0; i < hmcf->segments.nelts; i++) {
-        ngx_http_upstream_health_shm_follow(segment[i], cycle->log);
+        (void) ngx_http_upstream_health_shm_follow(segment[i], &work,
+                                                   cycle->log);
     }
 
     /* lines and hooks are for the event loop */
@@ -224,7 +230,7 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
 {
     ngx_http_upstream_health_shm_main_conf_t  *hmcf = ev->data;
 
-    ngx_uint_t                                i;
+    ngx_uint_t                                i, work;
     ngx_msec_t                                delay;
     ngx_http_upstream_health_shm_segment_t  **segment;
 
@@ -236,16 +242,22 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
     }
 
     delay = NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK;
+    work = NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK;
 
     segment = hmcf->segments.elts;
 
     for (i = 0; i < hmcf->segments.nelts; i++) {
-        ngx_http_upstream_health_shm_follow(segment[i], ev->log);
+
+        if (ngx_http_upstream_health_shm_follow(segment[i], &work, ev->log)
+            == NGX_AGAIN)
+        {
+            delay = 1;
+        }
 
         if (ngx_http_upstream_health_shm_speak(hmcf, segment[i], ev->log)
             == NGX_AGAIN)
         {
-            delay = NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON;
+            delay = ngx_min(delay, NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON);
         }
     }
 
@@ -257,13 +269,15 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
 }
 
 
-/* Brings mapping and peers up to date. */
+/* Brings mapping and peers up to date.  NGX_AGAIN: come back soon. */
 
-static void
+static ngx_int_t
 ngx_http_upstream_health_shm_follow(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log)
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t *work,
+    ngx_log_t *log)
 {
-    uint64_t  heartbeat;
+    uint64_t    heartbeat;
+    ngx_uint_t  building;
 
     if (segment->mapped) {
         heartbeat = health_shm_heartbeat(&segment->shm);
@@ -276,7 +290,9 @@ ngx_http_upstream_health_shm_follow(
         }
     }
 
-    if (ngx_http_upstream_health_shm_replaced(segment)) {
+    building = segment->building;
+
+    if (!building && ngx_http_upstream_health_shm_replaced(segment)) {
         ngx_http_upstream_health_shm_remap(segment, log);
     }
 
@@ -292,7 +308,12 @@ ngx_http_upstream_health_shm_follow(
         ngx_http_upstream_health_shm_sync(segment);
     }
 
-    ngx_http_upstream_health_shm_renew(segment);
+    segment->building = (ngx_http_upstream_health_shm_renew(segment, work)
+                         == NGX_AGAIN);
+
+    /* once more when all is built: the file may have been replaced meanwhile */
+
+    return (building || segment->building) ? NGX_AGAIN : NGX_OK;
 }
 
 
@@ -467,7 +488,10 @@ ngx_http_upstream_health_shm_release(
 
     hscfp = segment->upstreams.elts;
 
+    segment->building = 0;
+
     for (i = 0; i < segment->upstreams.nelts; i++) {
+        ngx_http_upstream_health_shm_give_up_build(hscfp[i]);
         hscfp[i]->naddresses = 0;
         ngx_memzero(hscfp[i]->lists, sizeof(hscfp[i]->lists));
         hscfp[i]->npools = 0;
