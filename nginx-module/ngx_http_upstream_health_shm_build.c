@@ -49,6 +49,8 @@ static ngx_int_t ngx_http_upstream_health_shm_lay_out(
     ngx_http_upstream_health_shm_build_t *b);
 static ngx_int_t ngx_http_upstream_health_shm_rank(
     ngx_http_upstream_health_shm_build_t *b);
+static ngx_int_t ngx_http_upstream_health_shm_know_lives(
+    ngx_http_upstream_health_shm_build_t *b, ngx_uint_t *work);
 static ngx_int_t ngx_http_upstream_health_shm_add_tier(
     ngx_http_upstream_health_shm_build_t *b, ngx_uint_t *work);
 static ngx_int_t ngx_http_upstream_health_shm_add_host(
@@ -60,6 +62,23 @@ static void ngx_http_upstream_health_shm_end_build(
     ngx_http_upstream_health_shm_build_t *b);
 static int ngx_libc_cdecl ngx_http_upstream_health_shm_cmp_ranks(
     const void *one, const void *two);
+
+
+/* For what is done for n hosts without a stop: many have a turn to themselves.
+ * They cost less there than in what counts as work. */
+
+static ngx_inline ngx_int_t
+ngx_http_upstream_health_shm_at_once(ngx_uint_t *work, ngx_uint_t n)
+{
+    if (*work < n && *work < NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK) {
+        *work = 0;
+        return NGX_AGAIN;
+    }
+
+    *work -= ngx_min(*work, n);
+
+    return NGX_OK;
+}
 
 
 ngx_int_t
@@ -108,28 +127,23 @@ ngx_http_upstream_health_shm_go_on_building(
     b = hscf->build;
     snapshot = b->snapshot;
 
-    while (snapshot->ntiers < hscf->npools) {
+    rc = ngx_http_upstream_health_shm_know_lives(b, work);
+
+    while (rc == NGX_OK && snapshot->ntiers < hscf->npools) {
         rc = ngx_http_upstream_health_shm_add_tier(b, work);
-
-        if (rc == NGX_ERROR) {
-            ngx_http_upstream_health_shm_give_up_build(hscf);
-        }
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
     }
 
-    /* the last step takes its time for many hosts */
-
-    if (*work < snapshot->nhosts
-        && *work < NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK)
-    {
-        *work = 0;
-        return NGX_AGAIN;
+    if (rc == NGX_OK) {
+        rc = ngx_http_upstream_health_shm_at_once(work, snapshot->nhosts);
     }
 
-    *work -= ngx_min(*work, snapshot->nhosts);
+    if (rc == NGX_ERROR) {
+        ngx_http_upstream_health_shm_give_up_build(hscf);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     ngx_http_upstream_health_shm_link_tiers(b);
     ngx_http_upstream_health_shm_end_build(b);
@@ -180,6 +194,26 @@ ngx_http_upstream_health_shm_end_build(ngx_http_upstream_health_shm_build_t *b)
 }
 
 
+static ngx_int_t
+ngx_http_upstream_health_shm_know_lives(
+    ngx_http_upstream_health_shm_build_t *b, ngx_uint_t *work)
+{
+    ngx_http_upstream_health_shm_snapshot_t  *before;
+
+    before = b->conf->snapshot;
+
+    if (before == NULL || b->known.hosts) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_upstream_health_shm_at_once(work, before->nhosts) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    return ngx_http_upstream_health_shm_know(&b->known, before, b->temp);
+}
+
+
 /* which hosts there will be, and their places */
 
 static ngx_int_t
@@ -193,11 +227,7 @@ ngx_http_upstream_health_shm_lay_out(ngx_http_upstream_health_shm_build_t *b)
 
     ntiers = b->conf->npools;
 
-    if (ngx_http_upstream_health_shm_rank(b) != NGX_OK
-        || ngx_http_upstream_health_shm_know(&b->known, b->conf->snapshot,
-                                             b->temp)
-           != NGX_OK)
-    {
+    if (ngx_http_upstream_health_shm_rank(b) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -329,6 +359,13 @@ ngx_http_upstream_health_shm_add_tier(ngx_http_upstream_health_shm_build_t *b,
     }
 
     if (tier->balance == NULL) {
+
+        if (ngx_http_upstream_health_shm_at_once(work, tier->nhosts)
+            != NGX_OK)
+        {
+            return NGX_AGAIN;
+        }
+
         tier->hosts = snapshot->hosts + snapshot->nhosts - tier->nhosts;
         tier->first = rank->first;
         tier->method = *(const volatile uint8_t *)
@@ -341,8 +378,6 @@ ngx_http_upstream_health_shm_add_tier(ngx_http_upstream_health_shm_build_t *b,
         if (tier->balance == NULL) {
             return NGX_ERROR;
         }
-
-        *work -= ngx_min(*work, tier->nhosts);
     }
 
     rc = ngx_http_upstream_health_shm_balance_prepare(tier->balance, work);

@@ -187,6 +187,7 @@ typedef struct {
     uint64_t                                  ticket;     /* 0: none yet */
 
     struct health_shm                         shm;
+    struct health_shm                         former;  /* to be unmapped */
     uint64_t                                  device;
     uint64_t                                  inode;
     ngx_pool_t                               *pool;

@@ -39,6 +39,8 @@ static ngx_uint_t ngx_http_upstream_health_shm_refused(
     ngx_http_upstream_health_shm_segment_t *segment);
 static void ngx_http_upstream_health_shm_release(
     ngx_http_upstream_health_shm_segment_t *segment);
+static void ngx_http_upstream_health_shm_unmap_former(
+    ngx_http_upstream_health_shm_segment_t *segment);
 static void ngx_http_upstream_health_shm_judge(
     ngx_http_upstream_health_shm_segment_t *segment);
 
@@ -207,6 +209,7 @@ ngx_http_upstream_health_shm_stop(void *data)
 
     for (i = 0; i < hmcf->segments.nelts; i++) {
         ngx_http_upstream_health_shm_release(segment[i]);
+        ngx_http_upstream_health_shm_unmap_former(segment[i]);
     }
 
     /* requests that go on have their own hold on them */
@@ -291,6 +294,8 @@ ngx_http_upstream_health_shm_follow(
     }
 
     building = segment->building;
+
+    ngx_http_upstream_health_shm_unmap_former(segment);
 
     if (!building && ngx_http_upstream_health_shm_replaced(segment)) {
         ngx_http_upstream_health_shm_remap(segment, log);
@@ -507,7 +512,22 @@ ngx_http_upstream_health_shm_release(
         segment->pool = NULL;
     }
 
-    ngx_http_upstream_health_shm_unmap(&segment->shm);
+    ngx_http_upstream_health_shm_unmap_former(segment);
+    segment->former = segment->shm;
+}
+
+
+/* A large file takes as long to go as its successor to come: it does so in the
+ * next turn. */
+
+static void
+ngx_http_upstream_health_shm_unmap_former(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    if (segment->former.base) {
+        ngx_http_upstream_health_shm_unmap(&segment->former);
+        segment->former.base = NULL;
+    }
 }
 
 
