@@ -21,6 +21,9 @@ static const struct route {
 	enum http_side side; /* the least that may ask it */
 	api_handler_fn *handle;
 } routes[] = {
+	{ "GET", "/", HTTP_READ_ONLY, api_get_dashboard },
+	{ "GET", "/style.css", HTTP_READ_ONLY, api_get_dashboard },
+	{ "GET", "/app.js", HTTP_READ_ONLY, api_get_dashboard },
 	{ "GET", "/v1/pools", HTTP_READ_ONLY, api_get_pools },
 	{ "GET", "/v1/pools/*", HTTP_READ_ONLY, api_get_pool },
 	{ "GET", "/v1/pools/*/hosts/*", HTTP_READ_ONLY, api_get_host },
@@ -62,6 +65,8 @@ static bool is_asked(const struct route *route,
 	       route->side <= http_request_side(request);
 }
 
+/* None of the routes is meant.  OPTIONS is how the dashboard learns whether it
+ * may change things: it passes all that a change has to pass on its way. */
 static void refuse_method(struct http_request *request)
 {
 	bool known = is_method(request);
@@ -82,7 +87,9 @@ static void refuse_method(struct http_request *request)
 			strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
 	}
 	http_reply_header(request, "Allow", allowed);
-	if (!known)
+	if (strcmp(http_request_method(request), "OPTIONS") == 0)
+		http_reply(request, 204, NULL, NULL, NULL, 0);
+	else if (!known)
 		http_reply_error(request, 501, "not_implemented",
 		                 "no method of this interface", NULL);
 	else if (http_request_side(request) == HTTP_READ_ONLY)

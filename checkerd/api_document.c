@@ -41,7 +41,8 @@ static bool is_of_this_segment(const struct document *document)
 static bool is_same(const struct document *a, const struct document *b)
 {
 	return a->kind == b->kind && strcmp(a->pool, b->pool) == 0 &&
-	       a->all == b->all && a->since == b->since;
+	       a->all == b->all && a->since == b->since &&
+	       a->changes == b->changes;
 }
 
 /* Who has asked for the same by now will get the same. */
@@ -108,6 +109,7 @@ static void take_out(struct document **link)
 
 	*link = document->next;
 	forget_text(document);
+	json_decref(document->changes);
 	free(document);
 }
 
@@ -172,6 +174,7 @@ void api_document_send(struct api *api, struct http_request *request,
 		return;
 	}
 	*document = *form;
+	json_incref(document->changes);
 	document->api = api;
 	document->request = request;
 	while (*link && goes_before(*link, document))

@@ -5,6 +5,7 @@
  *	api.c            where it listens, and the table of routes
  *	api_fleet.c      pools and hosts, as they are
  *	api_events.c     events, in one document or as they happen
+ *	api_dashboard.c  the page for people
  *	api_change.c     what changes something
  *	api_readers.c    the nginx workers that read the segment
  *	api_document.c   long documents, written between probes
@@ -47,6 +48,7 @@ struct api {
 typedef void api_handler_fn(struct api *api, struct http_request *request,
                             const struct path_arguments *arguments);
 
+api_handler_fn api_get_dashboard;
 api_handler_fn api_get_pools, api_get_pool, api_get_host, api_get_events;
 api_handler_fn api_put_pool, api_patch_pool, api_delete_pool;
 api_handler_fn api_put_host, api_patch_host, api_delete_host;
@@ -113,6 +115,7 @@ struct document {
 		struct walk walk;
 		struct event_reader events;
 	} at;
+	json_t *changes; /* a reference; NULL: it is of something else */
 	uint32_t written;
 	bool joins;    /* the first one: what that says is its answer too */
 	bool complete; /* who joined is being answered */

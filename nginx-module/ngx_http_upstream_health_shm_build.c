@@ -369,7 +369,7 @@ ngx_http_upstream_health_shm_add_tier(ngx_http_upstream_health_shm_build_t *b,
         tier->hosts = snapshot->hosts + snapshot->nhosts - tier->nhosts;
         tier->first = rank->first;
         tier->method = *(const volatile uint8_t *)
-                                               &b->shm->pools[rank->pool].balance;
+                                             &b->shm->pools[rank->pool].balance;
 
         tier->balance = ngx_http_upstream_health_shm_balance_create(
                                  snapshot->pool, tier->method, tier->nhosts,

@@ -128,7 +128,7 @@ def test_status_json_is_the_document(path):
     assert well == {
         "id": "a", "address": "10.0.0.1:8080", "state": "up", "verdict": "up",
         "admin": "auto", "reason": None, "until": None, "failcount": 0,
-        "passcount": 9, "weight": 1, "effective_weight": 1, "agent": None,
+        "passcount": 9, "rise": 2, "fall": 3, "weight": 1, "effective_weight": 1, "agent": None,
         "outcome": "L7OK", "http_status": 200, "detail": "check passed", "tls_verify": True,
         "shared": 1, "latency_us": 812, "checked_at": stamp, "probes": 123,
         "failures": 1, "inconclusive": 0, "cert_expires_at": None,

@@ -180,6 +180,8 @@ SHOWN = [
     ("pool remove web", 204, None, "web: removed\n"),
     ("reload", 200, {"pools": 2, "hosts": 5},
      "reloaded: pools 2, hosts 5\n"),
+    ("reload", 200, {"pools": 2, "hosts": 5, "gave_way": ["web/a: 4 now"]},
+     "reloaded: pools 2, hosts 5\nweb/a: 4 now\n"),
     ("reload", 204, None, "reloaded\n"),
     ("revert web/a", 204, None, "web/a: as in the configuration again\n"),
     ("probe web/a", 200, PROBE,
