@@ -295,7 +295,10 @@ ngx_http_upstream_health_shm_follow(
 
     building = segment->building;
 
-    ngx_http_upstream_health_shm_unmap_former(segment);
+    if (segment->former.base) {
+        *work -= ngx_min(*work, segment->former.host_count);
+        ngx_http_upstream_health_shm_unmap_former(segment);
+    }
 
     if (!building && ngx_http_upstream_health_shm_replaced(segment)) {
         ngx_http_upstream_health_shm_remap(segment, log);
