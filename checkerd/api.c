@@ -29,6 +29,7 @@ static const struct route {
 	{ "GET", "/v1/pools/*/hosts/*", HTTP_READ_ONLY, api_get_host },
 	{ "GET", "/v1/events", HTTP_READ_ONLY, api_get_events },
 	{ "GET", "/v1/changes", HTTP_READ_ONLY, api_get_changes },
+	{ "GET", "/metrics", HTTP_READ_ONLY, api_get_metrics },
 	{ "GET", "/v1/readers", HTTP_READ_ONLY, api_get_readers },
 	{ "PUT", "/v1/pools/*", HTTP_CONTROL, api_put_pool },
 	{ "PATCH", "/v1/pools/*", HTTP_CONTROL, api_patch_pool },
@@ -190,6 +191,8 @@ int api_new(struct api **ret, sd_event *event, const struct api_world *world,
 	api->rounds = world->rounds;
 	api->writer = world->writer;
 	api->readers = world->readers;
+	api->notify = world->notify;
+	api->reports = world->reports;
 	api->config = config_ref(config);
 	r = http_server_new(&api->server, event, on_request, api);
 	if (r >= 0)

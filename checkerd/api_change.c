@@ -189,7 +189,7 @@ static int step_changes(struct document *document)
 void api_get_changes(struct api *api, struct http_request *request,
                      const struct path_arguments *arguments)
 {
-	static const struct document_kind changes = { begin_changes,
+	static const struct document_kind changes = { JSON_TYPE, begin_changes,
 		                                      step_changes };
 	const struct document form = {
 		.kind = &changes,

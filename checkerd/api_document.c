@@ -97,8 +97,9 @@ static void reply(struct document *document, const char *etag, char *text,
                   size_t size)
 {
 	if (text)
-		http_reply(document->request, document->status, JSON_TYPE,
-		           *etag ? etag : NULL, text, size);
+		http_reply(document->request, document->status,
+		           document->kind->type, *etag ? etag : NULL, text,
+		           size);
 	else
 		refuse(document, -ENOMEM);
 }

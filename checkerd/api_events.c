@@ -185,7 +185,7 @@ static int begin_at_newest(const struct api *api, struct document *form,
 void api_get_events(struct api *api, struct http_request *request,
                     const struct path_arguments *arguments)
 {
-	static const struct document_kind events = { begin_events,
+	static const struct document_kind events = { JSON_TYPE, begin_events,
 		                                     step_events };
 	struct document form = { .kind = &events, .status = 200 };
 	const char *accept = http_request_header(request, "Accept");

@@ -195,7 +195,7 @@ static int step_status(struct document *document)
 void api_get_pools(struct api *api, struct http_request *request,
                    const struct path_arguments *arguments)
 {
-	static const struct document_kind status = { begin_status,
+	static const struct document_kind status = { JSON_TYPE, begin_status,
 		                                     step_status };
 	const struct document form = { .kind = &status, .status = 200 };
 
@@ -252,7 +252,8 @@ static int step_pool(struct document *document)
 static void send_pool(struct api *api, struct http_request *request,
                       const struct api_place *place, unsigned status)
 {
-	static const struct document_kind pool = { begin_pool, step_pool };
+	static const struct document_kind pool = { JSON_TYPE, begin_pool,
+		                                   step_pool };
 	struct document form = { .kind = &pool, .status = status };
 
 	snprintf(form.pool, sizeof(form.pool), "%s", place->pool->name);

@@ -229,8 +229,8 @@ static void publish_orders(struct rounds *rounds, bool first_time)
 
 		if (!first_time)
 			rounds_ramp_consider(rounds, host, before);
-		publish_host(rounds->writer, rounds->fleet, host, before,
-		             by_agent ? &agent : &cause);
+		rounds_publish(rounds, host, before,
+		               by_agent ? &agent : &cause);
 	}
 }
 
@@ -304,6 +304,7 @@ int rounds_install(struct rounds *rounds, struct config *config)
 	rounds->fleet = fleet;
 	rounds->lines = lines;
 	if (old) {
+		fleet_inherit_counts(fleet, old);
 		hand_over(rounds, old, old_lines);
 		rounds_hand_over_agents(rounds, old);
 	}

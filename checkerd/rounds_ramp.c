@@ -82,8 +82,7 @@ static bool step(struct rounds *rounds, struct ramp *ramp, uint64_t now_us)
 	           past_us < whole_us
 	                   ? (uint32_t) (past_us * FLEET_RAMP_FULL / whole_us)
 	                   : FLEET_RAMP_FULL);
-	publish_host(rounds->writer, rounds->fleet, host, before,
-	             &(struct cause) { .why = "" });
+	rounds_publish(rounds, host, before, &(struct cause) { .why = "" });
 	return host->ramp == FLEET_RAMP_FULL;
 }
 

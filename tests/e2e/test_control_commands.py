@@ -2,6 +2,7 @@
 """checkerctl's commands that change things, against a control socket that says
 what a test told it to: what is asked, what is made of the answer, and what of
 answers that no checkerd would give."""
+import contextlib
 import json
 import os
 import pty
@@ -33,8 +34,9 @@ POOL = {"name": "web", "upstream": "www", "priority": 1, "balance": "hash"}
 
 def run(path, *arguments, timeout=60, **options):
     return subprocess.run([CHECKERCTL, "-S", str(path), *arguments],
-                          capture_output=True, timeout=timeout,
-                          **{"env": ENVIRONMENT, **options})
+                          timeout=timeout,
+                          **{"env": ENVIRONMENT, "capture_output": True,
+                             **options})
 
 
 @pytest.fixture
@@ -124,6 +126,44 @@ def test_a_command_is_one_request(stub, path, words, method, target, body):
 def test_names_are_encoded(stub, path, name, target):
     assert run(path, "remove", name).returncode == 0
     assert stub.requests[0].target == "/v1/pools/" + target
+
+
+def slowly(connection):
+    time.sleep(2.2)
+    connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+
+@pytest.mark.parametrize("term, shown", [("xterm", True), ("dumb", False)])
+def test_a_terminal_is_told_what_takes_long(stub, path, term, shown):
+    leader, follower = pty.openpty()
+    stub.raw(slowly)
+    result = run(path, "remove", "web/a", stdout=subprocess.PIPE,
+                 stderr=follower, capture_output=False,
+                 env={**ENVIRONMENT, "TERM": term})
+    os.close(follower)
+    text = b""
+    with contextlib.suppress(OSError):  # the other side is closed
+        while chunk := os.read(leader, 4096):
+            text += chunk
+    os.close(leader)
+    assert (result.returncode, result.stdout) == (0, b"web/a: removed\n")
+    if shown:
+        assert b"\rwaiting for checkerd, 1 s\x1b[K" in text
+        assert text.endswith(b"\r\x1b[K")
+    else:
+        assert text == b""
+
+
+def test_what_is_quick_or_for_a_file_is_not_waited_for_aloud(stub, path):
+    leader, follower = pty.openpty()
+    run(path, "remove", "web/a", stdout=subprocess.PIPE, stderr=follower,
+        capture_output=False, env={**ENVIRONMENT, "TERM": "xterm"})
+    os.close(follower)
+    with pytest.raises(OSError):  # there was nothing, and it is closed
+        os.read(leader, 4096)
+    os.close(leader)
+    stub.raw(slowly)
+    assert run(path, "remove", "web/a").stderr == b""
 
 
 def test_proxies_are_not_asked(stub, path):
@@ -745,6 +785,24 @@ def complete(segment, line):
 ])
 def test_completion(segment, line, replies):
     assert sorted(complete(segment, line)) == sorted(replies)
+
+
+def test_completion_expands_nothing(tmp_path):
+    """Whoever may add a host has no say in an administrator's shell."""
+    name = b"$(touch${IFS}pwned)`touch${IFS}pwned`*"
+    path = tmp_path / "health.shm"
+    host = (b"10.0.0.1:8080", hs.word(hs.UP, outcome="L7OK"),
+            hs.detail(checked=1))
+    hs.Segment([(b"web", b"web", [(name, *host), (b"[::1]:80", *host)])]
+               ).save(path)
+    quoted = (r"web/\$\(touch\$\{IFS\}pwned\)"
+              r"\`touch\$\{IFS\}pwned\`\*")
+    for line, replies in [("down web/$", [quoted]),
+                          (r"down web/\$\(t", [quoted]),
+                          ("down web/[", [r"web/\[::1\]:80"]),
+                          (r"down web/\[::1\]:", ["80"])]:
+        assert complete(path, f"checkerctl -s SEGMENT {line}") == replies
+    assert not os.path.exists("pwned")
 
 
 def test_completion_at_a_real_prompt(segment):

@@ -29,8 +29,8 @@ LAYERS = {
     DOMAIN: """backoff changes changes_apply changes_private
         changes_reconcile config config_amend config_builder
         config_builder_private config_conflicts config_errors config_finish
-        config_keys config_value etag expectation fleet fleet_agents
-        lag readers schedule server_line topology transition verdict""",
+        config_keys config_value counts etag expectation fleet fleet_agents
+        lag metric readers schedule server_line topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader config_state http_private
         http_request http_server http_socket notify notify_exec
@@ -38,9 +38,9 @@ LAYERS = {
         probe_http probe_judge probe_line probe_private probe_request
         probe_talk probe_tls report_receiver segment_writer""",
     WIRING: """api api_change api_dashboard api_document api_events api_fleet
-        api_private api_readers control daemon once publication rounds
-        rounds_agent rounds_demand rounds_install rounds_order rounds_private
-        rounds_ramp rounds_report""",
+        api_metrics api_private api_readers control daemon once publication
+        rounds rounds_agent rounds_demand rounds_install rounds_order
+        rounds_private rounds_ramp rounds_report""",
     ENTRY: "main",
     TOOL: """cell checkerctl command command_control command_segment
         control_client events view view_answer view_host view_table watch""",
