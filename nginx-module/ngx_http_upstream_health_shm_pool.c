@@ -415,7 +415,7 @@ ngx_http_upstream_health_shm_observe_host(ngx_peer_connection_t *pc,
 
     /* hosts of the topology before have no numbers any more */
 
-    if (pp->host == NULL || pp->snapshot != hscf->snapshot
+    if (pp->host == NULL || pp->snapshot != hscf->snapshot || hscf->foreign
         || !hscf->segment->mapped
         || !ngx_http_upstream_health_shm_failed(pc, hscf, state, &status))
     {
