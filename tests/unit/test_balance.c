@@ -124,7 +124,8 @@ static balance_t *create_from(ngx_uint_t method, ngx_uint_t n, uint32_t seed)
 	assert_non_null(b);
 	do
 		work = 1 + seed % 1000;
-	while (ngx_http_upstream_health_shm_balance_prepare(b, &work) != NGX_OK);
+	while (ngx_http_upstream_health_shm_balance_prepare(b, &work) !=
+	       NGX_OK);
 	return b;
 }
 
@@ -719,13 +720,14 @@ static void hash_goes_by_any_weights(void **state)
 		n = 2 + random_below(60);
 		for (i = 0; i < n; i++)
 			configure(i, 1 + random_below(65535) %
-			                     (1u << random_below(17)));
+			                             (1u << random_below(17)));
 		b = create_from(HEALTH_HASH, n, 1);
 		assert_shares(b, n);
 		for (i = 0; i < n; i++) {
 			if (random_below(2))
-				weights[i] = 1 + random_below(weights[i]) /
-				                     (1 + random_below(100));
+				weights[i] =
+					1 + random_below(weights[i]) /
+						    (1 + random_below(100));
 			weigh(b, i, weights[i]);
 		}
 		assert_shares(b, n);
