@@ -8,6 +8,7 @@
  */
 #include "probe_private.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -64,9 +65,10 @@ static bool is_wanted(const struct probe *probe,
 	       !has_header(probe->settings, field->name);
 }
 
-CURLcode probe_set_fields(struct probe *probe,
-                          const struct request_field *fields,
-                          size_t field_count, bool with_body)
+/* NULL for lack of memory. */
+static struct curl_slist *list_fields(struct probe *probe,
+                                      const struct request_field *fields,
+                                      size_t field_count, bool with_body)
 {
 	const struct settings *settings = probe->settings;
 	char address[ADDRESS_TEXT_SIZE];
@@ -84,7 +86,7 @@ CURLcode probe_set_fields(struct probe *probe,
 	                                        "User-Agent: ") +
 	                                 1);
 	if (first == NULL)
-		return CURLE_OUT_OF_MEMORY;
+		return NULL;
 	node = first;
 	text = (char *) (first + count);
 	if (!has_header(settings, "Host"))
@@ -100,8 +102,51 @@ CURLcode probe_set_fields(struct probe *probe,
 	for (i = 0; first + i + 1 < node; i++)
 		first[i].next = &first[i + 1];
 	first[i].next = NULL;
-	return curl_easy_setopt(probe->transfer.easy, CURLOPT_HTTPHEADER,
-	                        first);
+	return first;
+}
+
+CURLcode probe_set_fields(struct probe *probe,
+                          const struct request_field *fields,
+                          size_t field_count, bool with_body)
+{
+	struct curl_slist *list =
+		list_fields(probe, fields, field_count, with_body);
+
+	if (list == NULL)
+		return CURLE_OUT_OF_MEMORY;
+	return curl_easy_setopt(probe->transfer.easy, CURLOPT_HTTPHEADER, list);
+}
+
+/* One without a value is what libcurl is not to send. */
+static bool has_value(const char *field)
+{
+	const char *value = strchr(field, ':') + 1;
+
+	return value[strspn(value, " \t")] != '\0';
+}
+
+int probe_write_fields(struct probe *probe, const struct request_field *fields,
+                       size_t field_count, struct probe_buffer *ret)
+{
+	const struct curl_slist *node =
+		list_fields(probe, fields, field_count, false);
+	int r = node != NULL ? 0 : -ENOMEM;
+
+	for (; r >= 0 && node != NULL; node = node->next) {
+		if (!has_value(node->data))
+			continue;
+		r = probe_buffer_add(ret, node->data, strlen(node->data));
+		if (r >= 0)
+			r = probe_buffer_add(ret, "\r\n", 2);
+	}
+	return r < 0 ? r : probe_buffer_add(ret, "\r\n", 2);
+}
+
+void probe_clear_http(struct probe *probe)
+{
+	probe->http.header_bytes = 0;
+	probe->http.body_bytes = 0;
+	probe->http.status_text[0] = '\0';
 }
 
 CURLcode probe_set_http(struct probe *probe, const char *target, bool with_body)
@@ -110,9 +155,7 @@ CURLcode probe_set_http(struct probe *probe, const char *target, bool with_body)
 	CURL *easy = probe->transfer.easy;
 	long version = check->http_version;
 
-	probe->http.header_bytes = 0;
-	probe->http.body_bytes = 0;
-	probe->http.status_text[0] = '\0';
+	probe_clear_http(probe);
 	if (version == 0)
 		version = probe->settings->http_version == HTTP_1_0
 		                  ? CURL_HTTP_VERSION_1_0
