@@ -12,16 +12,30 @@
 #include <string.h>
 #include <strings.h>
 
-static bool has_header(const struct settings *settings, const char *name)
+static bool is_named(const char *field, const char *name)
 {
 	size_t length = strlen(name);
+
+	return strncasecmp(field, name, length) == 0 && field[length] == ':';
+}
+
+/* The settings' own field of that name, or NULL. */
+static const char *find_header(const struct settings *settings,
+                               const char *name)
+{
 	const char *const *header;
 
 	for (header = settings->headers; *header != NULL; header++)
-		if (strncasecmp(*header, name, length) == 0 &&
-		    (*header)[length] == ':')
-			return true;
-	return false;
+		if (is_named(*header, name))
+			return *header;
+	return NULL;
+}
+
+static const char *field_value(const char *field)
+{
+	const char *value = strchr(field, ':') + 1;
+
+	return value + strspn(value, " \t");
 }
 
 /* The text of Host and User-Agent, into a buffer that is known to fit. */
@@ -62,7 +76,7 @@ static bool is_wanted(const struct probe *probe,
 {
 	return (with_body || !field->with_body) &&
 	       (!probe_keeps(probe) || !field->with_close) &&
-	       !has_header(probe->settings, field->name);
+	       find_header(probe->settings, field->name) == NULL;
 }
 
 /* NULL for lack of memory. */
@@ -72,7 +86,9 @@ static struct curl_slist *list_fields(struct probe *probe,
 {
 	const struct settings *settings = probe->settings;
 	char address[ADDRESS_TEXT_SIZE];
-	const char *host = probe_host_text(probe, address);
+	const char *own_host = find_header(settings, "Host");
+	const char *host = own_host != NULL ? field_value(own_host)
+	                                    : probe_host_text(probe, address);
 	struct curl_slist *first, *node;
 	size_t count = 0, i;
 	char *text;
@@ -89,13 +105,14 @@ static struct curl_slist *list_fields(struct probe *probe,
 		return NULL;
 	node = first;
 	text = (char *) (first + count);
-	if (!has_header(settings, "Host"))
-		text = add_text(&node, text, "Host", host);
+	/* first, as libcurl would */
+	text = add_text(&node, text, "Host", host);
 	if (settings->user_agent[0] != '\0' &&
-	    !has_header(settings, "User-Agent"))
+	    find_header(settings, "User-Agent") == NULL)
 		add_text(&node, text, "User-Agent", settings->user_agent);
 	for (i = 0; settings->headers[i] != NULL; i++)
-		(node++)->data = (char *) settings->headers[i];
+		if (settings->headers[i] != own_host)
+			(node++)->data = (char *) settings->headers[i];
 	for (i = 0; i < field_count; i++)
 		if (is_wanted(probe, &fields[i], with_body))
 			(node++)->data = (char *) fields[i].text;
@@ -117,14 +134,6 @@ CURLcode probe_set_fields(struct probe *probe,
 	return curl_easy_setopt(probe->transfer.easy, CURLOPT_HTTPHEADER, list);
 }
 
-/* One without a value is what libcurl is not to send. */
-static bool has_value(const char *field)
-{
-	const char *value = strchr(field, ':') + 1;
-
-	return value[strspn(value, " \t")] != '\0';
-}
-
 int probe_write_fields(struct probe *probe, const struct request_field *fields,
                        size_t field_count, struct probe_buffer *ret)
 {
@@ -133,7 +142,8 @@ int probe_write_fields(struct probe *probe, const struct request_field *fields,
 	int r = node != NULL ? 0 : -ENOMEM;
 
 	for (; r >= 0 && node != NULL; node = node->next) {
-		if (!has_value(node->data))
+		/* which libcurl would not send either */
+		if (field_value(node->data)[0] == '\0')
 			continue;
 		r = probe_buffer_add(ret, node->data, strlen(node->data));
 		if (r >= 0)
