@@ -212,6 +212,15 @@ static void take(const char **data, size_t *size, size_t taken)
 	*size -= taken;
 }
 
+/* What no line has: a zero, or half an end. */
+static bool has_oddities(const char *line, size_t size)
+{
+	const char *cr = memchr(line, '\r', size);
+
+	return memchr(line, '\0', size) != NULL ||
+	       (cr != NULL && cr + 1 < line + size && cr[1] != '\n');
+}
+
 static enum http_item next_line(struct http_reader *reader, const char **data,
                                 size_t *size, struct text *ret)
 {
@@ -221,7 +230,7 @@ static enum http_item next_line(struct http_reader *reader, const char **data,
 	size_t length = end != NULL ? (size_t) (end + 1 - line) : *size;
 
 	reader->begun = true;
-	if (length > (in_head ? HTTP_LINE_MAX : CHUNK_LINE_MAX) || memchr(line, '\0', length) != NULL ||
+	if (length > (in_head ? HTTP_LINE_MAX : CHUNK_LINE_MAX) || has_oddities(line, length) ||
 	    (reader->state == HTTP_IN_STATUS && !may_begin_status(line, length)))
 		return HTTP_ODD;
 	if (end == NULL)
