@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Probes in flight: each is one transfer of libcurl, told to connect where
- * we say.
+ * we say, or goes without it (probe_direct.c).
  *
  * libcurl caches what it learns of a host by the host in the URL, and some of
  * its caches are walked for each transfer.  All probes therefore have the

@@ -3,10 +3,10 @@
  * Plain HTTP over sockets of our own.
  *
  * Ten thousand times a second the same little request: libcurl spends 80 000
- * instructions and 18 system calls on each, two thirds of both on making and
- * closing the connection, so that CURLOPT_CONNECT_ONLY and a reader of our
- * own would save little.  A check needs no more than a socket, which is what
- * it has here, kept or not.
+ * instructions and 18 system calls on each.  Two thirds of both go into making
+ * the connection and closing it, so that a reader of our own behind
+ * CURLOPT_CONNECT_ONLY would save little (not taken, for that reason).  Here
+ * it is 8 calls for a connection each, and 3 over one that is kept.
  *
  * http_reader.h says which answers are understood.  The rest is libcurl's to
  * judge, as are TLS, HTTP/2 and requests with a body: a probe that meets an

@@ -6,14 +6,15 @@
  * same.  Each kept connection therefore lives in a cache of its own, which
  * only the probes of its line are given to look into: another host can not
  * get it, and no cache is ever longer than one connection, however many hosts
- * there are.
+ * there are.  What goes without libcurl is kept as a bare socket, in a
+ * hundredth of the memory.
  *
  * Not taken: groups of hosts that share a multi handle and its cache.  What
  * keeps hosts apart there is only what libcurl compares.
  *
  * A connection that the host has closed in between is no news of the host:
  * libcurl notices, at the latest when nothing at all comes back, and it or
- * begin_again() asks again over a new one.
+ * curl_again() asks again over a new one; probe_direct_again() does the same.
  */
 #include "probe_private.h"
 

@@ -276,25 +276,29 @@ def test_starved_of_ports_nobody_is_judged(folder):
                 Checkerd(folder, "[defaults]\ninterval = 50ms\n[pool web]\n"
                          "server = 127.0.0.1:8080 id=a\n",
                          inside) as checkerd:
-            checkerd.wait_state("web/a", "up")
-            code = ("import socket,sys\n"
-                    "held = []\n"
-                    "while len(held) < 2:\n"
-                    " try: held.append(socket.create_connection("
-                    "('127.0.0.1', 8080)))\n"
-                    " except OSError: pass\n"
-                    "sys.stdin.read()")
-            with subprocess.Popen([*inside, "/usr/bin/python3", "-c", code],
-                                  stdin=subprocess.PIPE) as holder:
-                host = wait_for(
-                    lambda: (lambda h: h if h["inconclusive"] >= 5 else None)(
-                        checkerd.host("web/a")), "inconclusive probes")
-                assert host["state"] == "up" and host["failcount"] == 0
-                holder.stdin.close()
-            probes = checkerd.host("web/a")["probes"]
-            checkerd.wait_probes("web/a", probes + 5)
-            assert checkerd.events() == []
-            server.kill()
+            try:
+                checkerd.wait_state("web/a", "up")
+                before = checkerd.events()  # down, until the server was up
+                code = ("import socket,sys\n"
+                        "held = []\n"
+                        "while len(held) < 2:\n"
+                        " try: held.append(socket.create_connection("
+                        "('127.0.0.1', 8080)))\n"
+                        " except OSError: pass\n"
+                        "sys.stdin.read()")
+                with subprocess.Popen([*inside, "/usr/bin/python3", "-c", code],
+                                      stdin=subprocess.PIPE) as holder:
+                    wait_for(
+                        lambda: checkerd.host("web/a")["inconclusive"] >= 5,
+                        "inconclusive probes")
+                    host = checkerd.host("web/a")
+                    assert host["state"] == "up" and host["failcount"] == 0
+                    holder.stdin.close()
+                probes = checkerd.host("web/a")["probes"]
+                checkerd.wait_probes("web/a", probes + 5)
+                assert checkerd.events() == before
+            finally:
+                server.kill()
     finally:
         subprocess.run(["ip", "netns", "del", name], check=True)
 
