@@ -74,8 +74,9 @@ int curl_loop_add(struct curl_loop *loop, struct curl_transfer *transfer);
  * is over, with `result`; it can not be called back before the event loop
  * comes round either way.  The socket is watched until curl_loop_close(),
  * which costs less than a watch for each of several talks. */
-int curl_loop_add_socket(struct curl_loop *loop, struct curl_transfer *transfer,
-                         int fd, CURLcode result);
+int curl_loop_add_socket(struct curl_loop *loop,
+                         struct curl_transfer *transfer, int fd,
+                         CURLcode result);
 
 /* Closes such a socket, after its talk. */
 void curl_loop_close(struct curl_loop *loop, int fd);

@@ -54,7 +54,8 @@ static bool read_status(struct http_reader *reader, struct text line)
 		return false;
 	reader->old = at[0] == '0';
 	reader->status = (unsigned) (at[2] - '0') * 100 +
-	                 (unsigned) (at[3] - '0') * 10 + (unsigned) (at[4] - '0');
+	                 (unsigned) (at[3] - '0') * 10 +
+	                 (unsigned) (at[4] - '0');
 	return reader->status >= 100 && reader->status != 101;
 }
 
@@ -179,8 +180,8 @@ static bool read_chunk_size(struct http_reader *reader, struct text line)
 	for (i = 0; i < line.size; i++) {
 		if (hex_value(line.data[i]) < 0)
 			return false;
-		reader->left = reader->left * 16 +
-		               (uint64_t) hex_value(line.data[i]);
+		reader->left =
+			reader->left * 16 + (uint64_t) hex_value(line.data[i]);
 	}
 	reader->state = reader->left > 0 ? HTTP_IN_CHUNK : HTTP_IN_TRAILER;
 	return line.size > 0 && line.size <= CHUNK_SIZE_DIGITS;
@@ -230,15 +231,17 @@ static enum http_item next_line(struct http_reader *reader, const char **data,
 	size_t length = end != NULL ? (size_t) (end + 1 - line) : *size;
 
 	reader->begun = true;
-	if (length > (in_head ? HTTP_LINE_MAX : CHUNK_LINE_MAX) || has_oddities(line, length) ||
-	    (reader->state == HTTP_IN_STATUS && !may_begin_status(line, length)))
+	if (length > (in_head ? HTTP_LINE_MAX : CHUNK_LINE_MAX) ||
+	    has_oddities(line, length) ||
+	    (reader->state == HTTP_IN_STATUS &&
+	     !may_begin_status(line, length)))
 		return HTTP_ODD;
 	if (end == NULL)
 		return HTTP_MORE;
 	*ret = (struct text) { line, length };
 	take(data, size, length);
-	if (!(in_head ? read_head_line : read_chunk_line)(
-		    reader, line_text(line, length)))
+	if (!(in_head ? read_head_line
+	              : read_chunk_line)(reader, line_text(line, length)))
 		return HTTP_ODD;
 	return in_head ? HTTP_LINE : HTTP_MORE;
 }

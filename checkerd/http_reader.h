@@ -23,7 +23,7 @@
 
 enum http_item {
 	HTTP_MORE, /* needed: what is left goes before it */
-	HTTP_LINE, /* of the head, with its end; interim answers have some too */
+	HTTP_LINE, /* of a head, with its end; an interim answer has one too */
 	HTTP_BODY, /* the next bytes of it */
 	HTTP_END,  /* of the answer; what is left is not part of it */
 	HTTP_ODD,  /* not understood, now and for good */

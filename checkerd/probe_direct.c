@@ -223,8 +223,9 @@ static CURLcode closed(struct probe *probe)
 		return CURLE_GOT_NOTHING;
 	}
 	if (reader->chunked)
-		snprintf(probe->error, sizeof(probe->error),
-		         "transfer closed with outstanding read data remaining");
+		snprintf(
+			probe->error, sizeof(probe->error),
+			"transfer closed with outstanding read data remaining");
 	else
 		snprintf(probe->error, sizeof(probe->error),
 		         "transfer closed with %llu bytes remaining to read",
@@ -348,7 +349,8 @@ void probe_direct_give_back(struct probe *probe, CURLcode code)
 {
 	struct kept *kept = probe->kept;
 
-	if (kept != NULL && code == CURLE_OK && probe->direct.unread.size == 0 &&
+	if (kept != NULL && code == CURLE_OK &&
+	    probe->direct.unread.size == 0 &&
 	    http_reader_keeps(&probe->direct.reader)) {
 		kept->fd = probe->direct.fd;
 		probe->direct.fd = -1;

@@ -92,9 +92,11 @@ int probe_http_write(struct probe *probe, struct probe_buffer *ret)
 {
 	const struct settings *settings = probe->settings;
 	const char *const parts[] = {
-		settings->method, " ", settings->path,
+		settings->method,
+		" ",
+		settings->path,
 		settings->http_version == HTTP_1_0 ? " HTTP/1.0\r\n"
-		                                   : " HTTP/1.1\r\n",
+						   : " HTTP/1.1\r\n",
 	};
 	size_t i;
 	int r = 0;

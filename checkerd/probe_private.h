@@ -60,9 +60,9 @@ struct probe_buffer {
 
 struct prober {
 	struct curl_loop *loop;
-	bool direct; /* whether anything goes without libcurl */
+	bool direct;        /* whether anything goes without libcurl */
 	uint32_t odd[1024]; /* who does not; see probe_direct.c */
-	CURLU *url; /* that of all probes without TLS, parsed once */
+	CURLU *url;         /* that of all probes without TLS, parsed once */
 	struct curl_slist *connect_to; /* where all the others go */
 	struct trust *trusts;          /* see probe_tls.c */
 	struct probe *in_flight;

@@ -40,8 +40,8 @@ static size_t take_all(struct http_reader *reader, const char *data,
 	size_t length;
 
 	for (;;) {
-		ret->end = http_reader_next(reader, &data, &size, &text,
-		                            &length);
+		ret->end =
+			http_reader_next(reader, &data, &size, &text, &length);
 		assert_ptr_equal(data + size, end);
 		if (ret->end != HTTP_LINE && ret->end != HTTP_BODY)
 			return size;
@@ -151,13 +151,13 @@ static void test_understood(void **state)
 		             body_size) != 0)))
 			fail_msg("%s: %d %u \"%.*s\"%s", rows[i].name,
 			         (int) reading.end, reading.status,
-			         (int) body_size, reading.text + reading.body_at,
+			         (int) body_size,
+			         reading.text + reading.body_at,
 			         reading.keeps ? " keeps" : "");
-		assert_int_equal(reading.excess,
-		                 strcmp(answer->name, "more than its length")
-		                                 == 0
-		                         ? 2
-		                         : 0);
+		assert_int_equal(
+			reading.excess,
+			strcmp(answer->name, "more than its length") == 0 ? 2
+									  : 0);
 	}
 }
 
@@ -168,8 +168,7 @@ static void test_odd(void **state)
 
 	(void) state;
 	for (i = 0; i < ARRAY_SIZE(odd_answers); i++) {
-		read_whole(odd_answers[i].text, odd_answers[i].size,
-		           &reading);
+		read_whole(odd_answers[i].text, odd_answers[i].size, &reading);
 		if (reading.end != HTTP_ODD)
 			fail_msg("%s: %d", odd_answers[i].name,
 			         (int) reading.end);
@@ -215,7 +214,7 @@ static void test_long_lines_are_odd(void **state)
 	assert_int_equal(reading.size, begin);
 }
 
-/* --- in pieces -------------------------------------------------------------- */
+/* --- in pieces ------------------------------------------------------------ */
 
 static void expect_any_split(const char *name, const char *text, size_t size,
                              unsigned *seed)

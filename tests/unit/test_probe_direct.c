@@ -73,8 +73,8 @@ static struct settings picky_settings(void)
 	return settings;
 }
 
-static void expect_same_for(struct fixture *fixture, const struct answer *answers,
-                            size_t count)
+static void expect_same_for(struct fixture *fixture,
+                            const struct answer *answers, size_t count)
 {
 	static const char *const methods[] = { "GET", "HEAD", "OPTIONS" };
 	struct settings settings = picky_settings();
@@ -86,7 +86,8 @@ static void expect_same_for(struct fixture *fixture, const struct answer *answer
 		set_answer(answers[i].text, answers[i].size);
 		for (m = 0; m < ARRAY_SIZE(methods); m++) {
 			settings.method = methods[m];
-			expect_same(fixture, answers[i].name, &backend, &settings);
+			expect_same(fixture, answers[i].name, &backend,
+			            &settings);
 		}
 	}
 	backend_stop(&backend);
@@ -118,7 +119,7 @@ static void test_broken_answers(void **state)
 	backend_stop(&backend);
 }
 
-/* --- left to libcurl -------------------------------------------------------- */
+/* --- left to libcurl ------------------------------------------------------ */
 
 static void test_odd_hosts_are_remembered(void **state)
 {
@@ -130,10 +131,10 @@ static void test_odd_hosts_are_remembered(void **state)
 	set_answer(CHUNKED "0\r\nA: b\r\n\r\n", strlen(CHUNKED) + 11);
 	backend_start(&backend, "127.0.0.1", say_answer, "");
 	for (i = 0; i < 3; i++) {
-		assert_int_equal(probe_once(fixture, &backend.address,
-		                            &settings)
-		                         .outcome,
-		                 HEALTH_L7OK);
+		assert_int_equal(
+			probe_once(fixture, &backend.address, &settings)
+				.outcome,
+			HEALTH_L7OK);
 		assert_int_equal(backend.accepted, 2 + i);
 	}
 	backend_stop(&backend);
@@ -181,16 +182,16 @@ static void test_a_kept_connection_may_turn_odd(void **state)
 		if (i == 1)
 			set_answer(CHUNKED "0\r\nA: b\r\n\r\n",
 			           strlen(CHUNKED) + 11);
-		assert_int_equal(probe_once(fixture, &backend.address,
-		                            &settings)
-		                         .outcome,
-		                 HEALTH_L7OK);
+		assert_int_equal(
+			probe_once(fixture, &backend.address, &settings)
+				.outcome,
+			HEALTH_L7OK);
 	}
 	probe_line_clear(&line);
 	backend_stop(&backend);
 }
 
-/* --- connections ------------------------------------------------------------ */
+/* --- connections ---------------------------------------------------------- */
 
 static void test_nothing_stays_open(void **state)
 {
@@ -210,12 +211,12 @@ static void test_nothing_stays_open(void **state)
 		fixture->line = &line;
 		fds = open_fds();
 		backend_start(&backend, addresses[i / 2], say_answer, "");
-		assert_int_equal(probe_once(fixture, &backend.address,
-		                            &settings)
-		                         .outcome,
-		                 HEALTH_L7OK);
-		probe_cancel(start(fixture, &backend.address, &settings,
-		                   &seen));
+		assert_int_equal(
+			probe_once(fixture, &backend.address, &settings)
+				.outcome,
+			HEALTH_L7OK);
+		probe_cancel(
+			start(fixture, &backend.address, &settings, &seen));
 		probe_line_clear(&line);
 		backend_stop(&backend); /* waits for the connections' end */
 		assert_int_equal(open_fds(), fds);
@@ -249,10 +250,10 @@ static void test_an_answer_too_many_ends_a_connection(void **state)
 	fixture->line = &line;
 	backend_start(&backend, "127.0.0.1", script_talkative, "");
 	for (i = 1; i <= 3; i++) {
-		assert_int_equal(probe_once(fixture, &backend.address,
-		                            &settings)
-		                         .outcome,
-		                 HEALTH_L7OK);
+		assert_int_equal(
+			probe_once(fixture, &backend.address, &settings)
+				.outcome,
+			HEALTH_L7OK);
 		while (__atomic_load_n(&answers_said, __ATOMIC_SEQ_CST) < 2 * i)
 			run_for(fixture, USEC_PER_MSEC);
 		assert_int_equal(backend.accepted, i);
