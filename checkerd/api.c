@@ -21,11 +21,15 @@ static const struct route {
 	enum http_side side; /* the least that may ask it */
 	api_handler_fn *handle;
 } routes[] = {
+	{ "GET", "/", HTTP_READ_ONLY, api_get_dashboard },
+	{ "GET", "/style.css", HTTP_READ_ONLY, api_get_dashboard },
+	{ "GET", "/app.js", HTTP_READ_ONLY, api_get_dashboard },
 	{ "GET", "/v1/pools", HTTP_READ_ONLY, api_get_pools },
 	{ "GET", "/v1/pools/*", HTTP_READ_ONLY, api_get_pool },
 	{ "GET", "/v1/pools/*/hosts/*", HTTP_READ_ONLY, api_get_host },
 	{ "GET", "/v1/events", HTTP_READ_ONLY, api_get_events },
 	{ "GET", "/v1/changes", HTTP_READ_ONLY, api_get_changes },
+	{ "GET", "/metrics", HTTP_READ_ONLY, api_get_metrics },
 	{ "GET", "/v1/readers", HTTP_READ_ONLY, api_get_readers },
 	{ "PUT", "/v1/pools/*", HTTP_CONTROL, api_put_pool },
 	{ "PATCH", "/v1/pools/*", HTTP_CONTROL, api_patch_pool },
@@ -62,6 +66,8 @@ static bool is_asked(const struct route *route,
 	       route->side <= http_request_side(request);
 }
 
+/* None of the routes is meant.  OPTIONS is how the dashboard learns whether it
+ * may change things: it passes all that a change has to pass on its way. */
 static void refuse_method(struct http_request *request)
 {
 	bool known = is_method(request);
@@ -82,7 +88,9 @@ static void refuse_method(struct http_request *request)
 			strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
 	}
 	http_reply_header(request, "Allow", allowed);
-	if (!known)
+	if (strcmp(http_request_method(request), "OPTIONS") == 0)
+		http_reply(request, 204, NULL, NULL, NULL, 0);
+	else if (!known)
 		http_reply_error(request, 501, "not_implemented",
 		                 "no method of this interface", NULL);
 	else if (http_request_side(request) == HTTP_READ_ONLY)
@@ -183,6 +191,8 @@ int api_new(struct api **ret, sd_event *event, const struct api_world *world,
 	api->rounds = world->rounds;
 	api->writer = world->writer;
 	api->readers = world->readers;
+	api->notify = world->notify;
+	api->reports = world->reports;
 	api->config = config_ref(config);
 	r = http_server_new(&api->server, event, on_request, api);
 	if (r >= 0)

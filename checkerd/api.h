@@ -10,18 +10,22 @@
 struct api;
 struct config;
 struct control;
+struct notify;
 struct readers;
+struct report_receiver;
 struct rounds;
 struct segment_writer;
 
 /* What it speaks of, and through.  `writer` and `readers` must outlive the
- * api; the other two must not, since they answer what they are at when they
- * go. */
+ * api; `control` and `rounds` must not, since they answer what they are at
+ * when they go.  The others need not. */
 struct api_world {
 	struct control *control;
 	struct rounds *rounds;
 	struct segment_writer *writer;
 	struct readers *readers;
+	const struct notify *notify;
+	const struct report_receiver *reports; /* NULL: there is none */
 };
 
 /* Listens where `config` says.  A place that cannot be listened at is said in

@@ -97,6 +97,7 @@ static void operate(struct api *api, struct http_request *request,
 		.pool = arguments->text[0],
 		.host = host_of(arguments),
 		.at_us = realtime_us(),
+		.by = (uid_t) -1, /* nobody is known */
 	};
 	struct pending *pending;
 	pid_t pid;
@@ -106,8 +107,8 @@ static void operate(struct api *api, struct http_request *request,
 	http_request_peer(request, &operation.by, &pid);
 	pending = malloc(sizeof(*pending));
 	if (pending) {
-		*pending = (struct pending) { api, request, success,
-			                      *arguments };
+		*pending =
+			(struct pending) { api, request, success, *arguments };
 		control_operate(api->control, &operation, is_still_meant,
 		                on_changed, pending);
 	} else {
@@ -155,13 +156,49 @@ void api_delete_host(struct api *api, struct http_request *request,
 
 /* --- what differs from the files ---------------------------------------- */
 
+static int begin_changes(struct document *document)
+{
+	fputs("{\"changes\":[", document->out);
+	return 0;
+}
+
+static json_t *visible(const json_t *row)
+{
+	const char *key = json_string_value(json_object_get(row, "key"));
+	json_t *copy = json_copy((json_t *) row);
+
+	json_object_set_new(copy, "runtime",
+	                    changes_hide(key, json_object_get(row, "runtime")));
+	return copy;
+}
+
+static int step_changes(struct document *document)
+{
+	json_t *row = json_array_get(document->changes, document->written);
+	int r;
+
+	if (!row) {
+		fputs("]}\n", document->out);
+		return 0;
+	}
+	fputs(document->written++ > 0 ? "," : "", document->out);
+	r = view_json_dump(document->out, visible(row));
+	return r < 0 ? r : 1;
+}
+
 void api_get_changes(struct api *api, struct http_request *request,
                      const struct path_arguments *arguments)
 {
+	static const struct document_kind changes = { JSON_TYPE, begin_changes,
+		                                      step_changes };
+	const struct document form = {
+		.kind = &changes,
+		.status = 200,
+		.changes = control_changes(api->control),
+	};
+
 	(void) arguments;
-	api_reply_json(request, 200, NULL,
-	               json_pack("{sO}", "changes",
-	                         control_changes(api->control)));
+	api_document_send(api, request, &form);
 }
 
 void api_delete_changes(struct api *api, struct http_request *request,
@@ -188,16 +225,16 @@ static void on_reloaded(void *owner, const struct control_answer *answer)
 
 	if (answer->status == 200)
 		api_reply_json(pending->request, 200, NULL,
-		               json_pack("{sisi}", "pools",
+		               json_pack("{sisiso}", "pools",
 		                         (int) config->pool_count, "hosts",
-		                         (int) config->host_count));
+		                         (int) config->host_count, "gave_way",
+		                         texts_of(answer->gave_way)));
 	else if (answer->errors)
 		api_reply_json(pending->request, answer->status, NULL,
 		               json_pack("{s{ssssso?so}}", "error", "code",
 		                         answer->code, "message",
-		                         answer->message, "key",
-		                         json_null(), "errors",
-		                         texts_of(answer->errors)));
+		                         answer->message, "key", json_null(),
+		                         "errors", texts_of(answer->errors)));
 	else
 		http_reply_error(pending->request, answer->status, answer->code,
 		                 answer->message, answer->key);

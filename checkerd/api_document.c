@@ -41,7 +41,8 @@ static bool is_of_this_segment(const struct document *document)
 static bool is_same(const struct document *a, const struct document *b)
 {
 	return a->kind == b->kind && strcmp(a->pool, b->pool) == 0 &&
-	       a->all == b->all && a->since == b->since;
+	       a->all == b->all && a->since == b->since &&
+	       a->changes == b->changes;
 }
 
 /* Who has asked for the same by now will get the same. */
@@ -96,8 +97,9 @@ static void reply(struct document *document, const char *etag, char *text,
                   size_t size)
 {
 	if (text)
-		http_reply(document->request, document->status, JSON_TYPE,
-		           *etag ? etag : NULL, text, size);
+		http_reply(document->request, document->status,
+		           document->kind->type, *etag ? etag : NULL, text,
+		           size);
 	else
 		refuse(document, -ENOMEM);
 }
@@ -108,6 +110,7 @@ static void take_out(struct document **link)
 
 	*link = document->next;
 	forget_text(document);
+	json_decref(document->changes);
 	free(document);
 }
 
@@ -172,6 +175,7 @@ void api_document_send(struct api *api, struct http_request *request,
 		return;
 	}
 	*document = *form;
+	json_incref(document->changes);
 	document->api = api;
 	document->request = request;
 	while (*link && goes_before(*link, document))

@@ -169,10 +169,23 @@ static void begin_stream(struct api *api, struct http_request *request,
 
 /* --- /v1/events --------------------------------------------------------- */
 
+static int begin_at_newest(const struct api *api, struct document *form,
+                           const char *text)
+{
+	uint64_t head = health_shm_event_head(segment_writer_shm(api->writer));
+	uint64_t count;
+
+	if (parse_unsigned(&count, text, 0, INT64_MAX) < 0)
+		return -EINVAL;
+	form->all = head <= count;
+	form->since = form->all ? 0 : head - count;
+	return 0;
+}
+
 void api_get_events(struct api *api, struct http_request *request,
                     const struct path_arguments *arguments)
 {
-	static const struct document_kind events = { begin_events,
+	static const struct document_kind events = { JSON_TYPE, begin_events,
 		                                     step_events };
 	struct document form = { .kind = &events, .status = 200 };
 	const char *accept = http_request_header(request, "Accept");
@@ -180,6 +193,7 @@ void api_get_events(struct api *api, struct http_request *request,
 	const char *last =
 		streams ? http_request_header(request, "Last-Event-ID") : NULL;
 	const char *since = last ? last : http_request_query(request, "since");
+	const char *newest = http_request_query(request, "newest");
 
 	(void) arguments;
 	form.all = !since;
@@ -187,6 +201,11 @@ void api_get_events(struct api *api, struct http_request *request,
 		http_reply_error(request, 400, "bad_value",
 		                 "not the number of an event",
 		                 last ? "Last-Event-ID" : "since");
+		return;
+	}
+	if (!since && newest && begin_at_newest(api, &form, newest) < 0) {
+		http_reply_error(request, 400, "bad_value",
+		                 "not a number of events", "newest");
 		return;
 	}
 	if (streams)

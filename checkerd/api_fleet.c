@@ -5,6 +5,7 @@
  */
 #include "api_private.h"
 
+#include "changes.h"
 #include "config_keys.h"
 #include "config_value.h"
 #include "server_line.h"
@@ -123,13 +124,15 @@ static json_t *text_of(const struct config_key *key, const void *structure)
 static void add_key(json_t *object, const struct config_key *key,
                     const void *structure)
 {
-	json_object_set_new(object, key->name,
-	                    config_key_is_list(key) ? list_of(key, structure)
-	                                            : text_of(key, structure));
+	json_t *value = config_key_is_list(key) ? list_of(key, structure)
+	                                        : text_of(key, structure);
+
+	json_object_set_new(object, key->name, changes_hide(key->name, value));
+	json_decref(value);
 }
 
 /* Each key that is of use there, as the file would have it. */
-static json_t *settings_of(const struct api_place *place)
+static json_t *settings_of(const struct api *api, const struct api_place *place)
 {
 	const struct host_config *host = place->host;
 	enum config_sections section = host ? IN_HOST : IN_POOL;
@@ -147,7 +150,10 @@ static json_t *settings_of(const struct api_place *place)
 	if (host) {
 		const struct server_line line = {
 			.id = host->id,
-			.weight = host->weight,
+			/* orders change it without a new configuration */
+			.weight = segment_writer_detail(api->writer,
+			                                place->host_index)
+			                  ->weight,
 			.max_conns = host->max_conns,
 			.max_fails = host->max_fails,
 			.fail_timeout_ms = host->fail_timeout_ms,
@@ -189,7 +195,7 @@ static int step_status(struct document *document)
 void api_get_pools(struct api *api, struct http_request *request,
                    const struct path_arguments *arguments)
 {
-	static const struct document_kind status = { begin_status,
+	static const struct document_kind status = { JSON_TYPE, begin_status,
 		                                     step_status };
 	const struct document form = { .kind = &status, .status = 200 };
 
@@ -226,7 +232,7 @@ static int end_pool(struct document *document)
 	if (r < 0)
 		return r;
 	fputs("],\"settings\":", document->out);
-	r = view_json_dump(document->out, settings_of(&place));
+	r = view_json_dump(document->out, settings_of(document->api, &place));
 	fputs("}\n", document->out);
 	return r;
 }
@@ -246,7 +252,8 @@ static int step_pool(struct document *document)
 static void send_pool(struct api *api, struct http_request *request,
                       const struct api_place *place, unsigned status)
 {
-	static const struct document_kind pool = { begin_pool, step_pool };
+	static const struct document_kind pool = { JSON_TYPE, begin_pool,
+		                                   step_pool };
 	struct document form = { .kind = &pool, .status = status };
 
 	snprintf(form.pool, sizeof(form.pool), "%s", place->pool->name);
@@ -289,7 +296,7 @@ static void send_host(struct api *api, struct http_request *request,
 	host_snapshot(&snapshot, segment_writer_shm(api->writer),
 	              place->host_index);
 	object = view_json_host(&snapshot);
-	json_object_set_new(object, "settings", settings_of(place));
+	json_object_set_new(object, "settings", settings_of(api, place));
 	api_reply_json(request, status, api_etag(api, place, etag), object);
 }
 

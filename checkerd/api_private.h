@@ -5,7 +5,9 @@
  *	api.c            where it listens, and the table of routes
  *	api_fleet.c      pools and hosts, as they are
  *	api_events.c     events, in one document or as they happen
+ *	api_dashboard.c  the page for people
  *	api_change.c     what changes something
+ *	api_metrics.c    what Prometheus reads
  *	api_readers.c    the nginx workers that read the segment
  *	api_document.c   long documents, written between probes
  */
@@ -17,6 +19,7 @@
 #include "etag.h"
 #include "event_reader.h"
 #include "http_server.h"
+#include "metric.h"
 #include "path_pattern.h"
 #include "rounds.h"
 #include "segment_writer.h"
@@ -32,6 +35,8 @@ struct api {
 	struct rounds *rounds;
 	struct segment_writer *writer;
 	struct readers *readers;
+	const struct notify *notify;
+	const struct report_receiver *reports; /* NULL: there is none */
 	struct config *config; /* of the start: where the segment is */
 	/* documents to be written, one at a time */
 	sd_event_source *turn;
@@ -47,11 +52,12 @@ struct api {
 typedef void api_handler_fn(struct api *api, struct http_request *request,
                             const struct path_arguments *arguments);
 
+api_handler_fn api_get_dashboard;
 api_handler_fn api_get_pools, api_get_pool, api_get_host, api_get_events;
 api_handler_fn api_put_pool, api_patch_pool, api_delete_pool;
 api_handler_fn api_put_host, api_patch_host, api_delete_host;
 api_handler_fn api_get_changes, api_delete_changes;
-api_handler_fn api_get_readers;
+api_handler_fn api_get_readers, api_get_metrics;
 api_handler_fn api_post_probe, api_post_reload;
 
 /* --- api_fleet.c -------------------------------------------------------- */
@@ -86,6 +92,7 @@ void api_reply_json(struct http_request *request, unsigned status,
 /* --- api_document.c ----------------------------------------------------- */
 
 struct document_kind {
+	const char *type; /* of the content */
 	/* Writes the beginning.  Returns 0 or a negative errno; -ENOENT: the
 	 * pool is gone. */
 	int (*begin)(struct document *document);
@@ -112,7 +119,12 @@ struct document {
 		struct view_json_status status;
 		struct walk walk;
 		struct event_reader events;
+		struct {
+			enum metric_id id;
+			uint32_t index;
+		} metric;
 	} at;
+	json_t *changes; /* a reference; NULL: it is of something else */
 	uint32_t written;
 	bool joins;    /* the first one: what that says is its answer too */
 	bool complete; /* who joined is being answered */

@@ -25,12 +25,11 @@ static json_t *reader_document(const struct reader *reader, uint64_t head,
 	char seen_at[TIME_TEXT_SIZE];
 
 	time_text_utc(realtime_us() - ago_us, seen_at);
-	return json_pack("{sI so sI sI ss}", "pid", (json_int_t) reader->pid,
-	                 "nginx", version_of(reader), "seq",
-	                 (json_int_t) reader->seq, "behind",
-	                 (json_int_t) (head > reader->seq ? head - reader->seq
-	                                                  : 0),
-	                 "seen_at", seen_at);
+	return json_pack(
+		"{sI so sI sI ss}", "pid", (json_int_t) reader->pid, "nginx",
+		version_of(reader), "seq", (json_int_t) reader->seq, "behind",
+		(json_int_t) (head > reader->seq ? head - reader->seq : 0),
+		"seen_at", seen_at);
 }
 
 void api_get_readers(struct api *api, struct http_request *request,
@@ -44,9 +43,8 @@ void api_get_readers(struct api *api, struct http_request *request,
 	(void) arguments;
 	readers_forget(readers, now_us);
 	for (uint32_t i = 0; i < readers->count; i++)
-		json_array_append_new(list,
-		                      reader_document(&readers->readers[i],
-		                                      head, now_us));
-	api_reply_json(request, 200, NULL,
-	               json_pack("{so}", "readers", list));
+		json_array_append_new(
+			list,
+			reader_document(&readers->readers[i], head, now_us));
+	api_reply_json(request, 200, NULL, json_pack("{so}", "readers", list));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "changes.h"
+#include "changes_private.h"
 
 #include "config_value.h"
 #include "name_index.h"
@@ -9,16 +9,11 @@
 #include "util.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define POOL   "pool"
-#define SERVER "server"
-#define ADMIN  "admin"
-#define WEIGHT "weight"
-
-static const char *const admin_names[] = {
+static const char *const changes_admin_names[] = {
 	[HEALTH_AUTO] = "auto",
 	[HEALTH_ADMIN_DOWN] = "down",
 	[HEALTH_ADMIN_DRAIN] = "drain",
@@ -38,11 +33,30 @@ static bool is_value(const json_t *value)
 
 	if (!json_is_array(value))
 		return is_text_or_null(value);
-	json_array_foreach ((json_t *) value, i, item) {
+	json_array_foreach((json_t *) value, i, item)
+	{
 		if (!json_is_string(item))
 			return false;
 	}
 	return true;
+}
+
+static bool is_admin(const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(changes_admin_names); i++) {
+		if (strcmp(changes_admin_names[i], text) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_order(const char *key, const char *text)
+{
+	uint64_t weight;
+
+	if (strcmp(key, ADMIN) == 0)
+		return is_admin(text);
+	return parse_unsigned(&weight, text, 1, HEALTH_MAX_WEIGHT) == 0;
 }
 
 /* What a damaged file may have made of a row must not reach the builder. */
@@ -50,8 +64,8 @@ static bool makes_sense(const struct change *change)
 {
 	bool exists = strcmp(change->key, POOL) == 0 ||
 	              strcmp(change->key, SERVER) == 0;
-	bool order =
-		strcmp(change->key, ADMIN) == 0 || strcmp(change->key, WEIGHT) == 0;
+	bool order = strcmp(change->key, ADMIN) == 0 ||
+	             strcmp(change->key, WEIGHT) == 0;
 
 	if (strlen(change->pool) > CONFIG_POOL_NAME_MAX ||
 	    !text_is_name(change->pool, strlen(change->pool)))
@@ -59,20 +73,24 @@ static bool makes_sense(const struct change *change)
 	if (change->host && (strlen(change->host) > CONFIG_HOST_ID_MAX ||
 	                     !text_is_id(change->host, strlen(change->host))))
 		return false;
-	if (exists && (strcmp(change->key, SERVER) == 0) != (change->host != NULL))
+	if (exists &&
+	    (strcmp(change->key, SERVER) == 0) != (change->host != NULL))
 		return false;
 	if (json_is_null(change->runtime))
 		return exists;
-	return json_is_string(change->runtime) ||
-	       (!exists && !(order && change->host));
+	if (order && change->host)
+		return json_is_string(change->runtime) &&
+		       is_order(change->key,
+		                json_string_value(change->runtime));
+	return json_is_string(change->runtime) || !exists;
 }
 
 enum health_admin change_admin(const struct change *change)
 {
 	const char *text = json_string_value(change->runtime);
 
-	for (size_t i = 0; i < ARRAY_SIZE(admin_names); i++) {
-		if (strcmp(admin_names[i], text) == 0)
+	for (size_t i = 0; i < ARRAY_SIZE(changes_admin_names); i++) {
+		if (strcmp(changes_admin_names[i], text) == 0)
 			return (enum health_admin) i;
 	}
 	return HEALTH_AUTO;
@@ -98,11 +116,6 @@ bool change_read(const json_t *row, struct change *ret)
 	       makes_sense(ret);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static const char *field(const json_t *row, const char *name)
 {
 	return json_string_value(json_object_get(row, name));
@@ -114,16 +127,18 @@ const json_t *changes_find(const json_t *changes, const char *pool,
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach ((json_t *) changes, i, row) {
-		if (same_text(field(row, "key"), key) &&
-		    same_text(field(row, "host"), host) &&
-		    same_text(field(row, "pool"), pool))
+	/* what tells most rows apart comes first */
+	json_array_foreach((json_t *) changes, i, row)
+	{
+		if (changes_same_text(field(row, "host"), host) &&
+		    changes_same_text(field(row, "key"), key) &&
+		    changes_same_text(field(row, "pool"), pool))
 			return row;
 	}
 	return NULL;
 }
 
-static int drop_row(json_t *changes, const json_t *row)
+int changes_drop_row(json_t *changes, const json_t *row)
 {
 	size_t at = 0;
 
@@ -132,42 +147,68 @@ static int drop_row(json_t *changes, const json_t *row)
 	return json_array_remove(changes, at) < 0 ? -ENOMEM : 0;
 }
 
-/* `host` and `key` may be NULL: any. */
-static int drop(json_t *changes, const char *pool, const char *host,
-                const char *key)
+int changes_drop(json_t *changes, const char *pool, const char *host,
+                 const char *key)
 {
-	for (size_t i = json_array_size(changes); i-- > 0;) {
-		const json_t *row = json_array_get(changes, i);
+	json_t *left = json_array(), *row;
+	int error = left ? 0 : -ENOMEM;
+	size_t i;
 
-		if (same_text(field(row, "pool"), pool) &&
-		    (!host || same_text(field(row, "host"), host)) &&
-		    (!key || same_text(field(row, "key"), key)) &&
-		    json_array_remove(changes, i) < 0)
-			return -ENOMEM;
+	json_array_foreach(changes, i, row)
+	{
+		bool goes = changes_same_text(field(row, "pool"), pool) &&
+		            (!host ||
+		             changes_same_text(field(row, "host"), host)) &&
+		            (!key || changes_same_text(field(row, "key"), key));
+
+		if (error == 0 && !goes && json_array_append(left, row) < 0)
+			error = -ENOMEM;
 	}
-	return 0;
+	/* one by one would be a move of all that follow for each */
+	if (error == 0 && json_array_size(left) < json_array_size(changes) &&
+	    (json_array_clear(changes) < 0 ||
+	     json_array_extend(changes, left) < 0))
+		error = -ENOMEM;
+	json_decref(left);
+	return error;
 }
 
-json_t *changes_without(json_t *changes, const char *pool, const char *host)
+static bool is_among(const struct name_index *names,
+                     const struct change *change)
 {
-	json_t *left = json_copy(changes);
+	const char *host = change->host ? change->host : "";
+	size_t size = strlen(change->pool);
 
-	if (left && drop(left, pool, host, NULL) < 0) {
-		json_decref(left);
-		return NULL;
-	}
-	return left;
+	return name_index_find(names, change->pool, size, "", 0) !=
+	               NAME_INDEX_NONE ||
+	       name_index_find(names, change->pool, size, host, strlen(host)) !=
+	               NAME_INDEX_NONE;
 }
 
-static json_t *text_or_null(const char *text)
+json_t *changes_without(json_t *changes, const struct name_index *names)
 {
-	return text ? json_string(text) : json_null();
+	json_t *left = json_array(), *row;
+	bool failed = !left;
+	size_t i;
+
+	json_array_foreach(changes, i, row)
+	{
+		struct change change;
+
+		if (!failed && change_read(row, &change) &&
+		    !is_among(names, &change))
+			failed = json_array_append(left, row) < 0;
+	}
+	if (!failed)
+		return left;
+	json_decref(left);
+	return NULL;
 }
 
 /* --- what the files say ------------------------------------------------- */
 
-static const struct pool_config *find_pool(const struct config *config,
-                                           const char *name)
+const struct pool_config *changes_find_pool(const struct config *config,
+                                            const char *name)
 {
 	for (uint32_t i = 0; i < config->pool_count; i++) {
 		if (strcmp(config->pools[i].name, name) == 0)
@@ -176,8 +217,8 @@ static const struct pool_config *find_pool(const struct config *config,
 	return NULL;
 }
 
-static const struct host_config *find_host(const struct pool_config *pool,
-                                           const char *id)
+const struct host_config *changes_find_host(const struct pool_config *pool,
+                                            const char *id)
 {
 	for (uint32_t i = 0; pool && i < pool->host_count; i++) {
 		if (strcmp(pool->hosts[i].id, id) == 0)
@@ -186,13 +227,8 @@ static const struct host_config *find_host(const struct pool_config *pool,
 	return NULL;
 }
 
-/* What may be set of a pool that exists. */
-static const char *const pool_keys[] = { "priority", "balance", "panic" };
-
-struct file_value {
-	const char *text; /* NULL: none; often in the buffer */
-	char buffer[ADDRESS_TEXT_SIZE];
-};
+const char *const changes_pool_keys[] = { "priority", "balance", "panic",
+	                                  NULL };
 
 static void print_pool_value(const struct pool_config *pool, const char *key,
                              struct file_value *ret)
@@ -213,738 +249,49 @@ static void print_pool_value(const struct pool_config *pool, const char *key,
 	ret->text = ret->buffer;
 }
 
-static struct file_value *file_value(const struct config *files,
-                                     const char *pool_name, const char *id,
-                                     const char *key, struct file_value *ret)
+struct file_place changes_find_place(const struct config *files,
+                                     const char *pool, const char *id)
 {
-	const struct pool_config *pool = find_pool(files, pool_name);
-	const struct host_config *host = id ? find_host(pool, id) : NULL;
+	struct file_place place = { .pool = changes_find_pool(files, pool) };
+
+	if (id)
+		place.host = changes_find_host(place.pool, id);
+	if (id && !place.host)
+		place.pool = NULL;
+	return place;
+}
+
+struct file_value *changes_file_value(struct file_place place, const char *key,
+                                      struct file_value *ret)
+{
+	const struct pool_config *pool = place.pool;
+	const struct host_config *host = place.host;
 
 	ret->text = NULL;
 	memset(ret->buffer, 0, sizeof(ret->buffer));
-	if (!pool || (id && !host))
+	if (!pool)
 		return ret;
 	if (!host && strcmp(key, POOL) == 0) {
 		ret->text = pool->name;
 	} else if (host && strcmp(key, SERVER) == 0) {
 		ret->text = address_text(&host->address, ret->buffer);
 	} else if (host && strcmp(key, ADMIN) == 0) {
-		ret->text = admin_names[host->admin];
+		ret->text = changes_admin_names[host->admin];
 	} else if (host && strcmp(key, WEIGHT) == 0) {
 		snprintf(ret->buffer, sizeof(ret->buffer), "%u", host->weight);
 		ret->text = ret->buffer;
 	}
-	for (size_t i = 0; !host && i < ARRAY_SIZE(pool_keys); i++) {
-		if (strcmp(pool_keys[i], key) == 0)
+	for (size_t i = 0; !host && changes_pool_keys[i]; i++) {
+		if (strcmp(changes_pool_keys[i], key) == 0)
 			print_pool_value(pool, key, ret);
 	}
 	return ret;
 }
 
-/* Whether it is defined by rows alone. */
-static bool is_own(const json_t *changes, const char *pool, const char *host)
+bool changes_is_own(const json_t *changes, const char *pool, const char *host)
 {
 	return changes_find(changes, pool, NULL, POOL) ||
 	       (host && changes_find(changes, pool, host, SERVER));
-}
-
-/* --- reconciliation ----------------------------------------------------- */
-
-/* What becomes of rows of existence: those that hang on them follow. */
-enum fate { STAYS, GOES };
-
-struct reconciliation {
-	const struct config *files;
-	uint64_t now_us;
-	change_told_fn told;
-	void *owner;
-	struct name_index *fates; /* by (pool, "") and (pool, host) */
-};
-
-static uint32_t fate_of(const struct reconciliation *with,
-                        const struct change *change, const char *host)
-{
-	return name_index_find(with->fates, change->pool, strlen(change->pool),
-	                       host, strlen(host));
-}
-
-static bool is_existence(const struct change *change)
-{
-	return strcmp(change->key, POOL) == 0 ||
-	       strcmp(change->key, SERVER) == 0;
-}
-
-/* What the files alone have to say about a row. */
-static enum fate judge(const struct reconciliation *with,
-                       const struct change *change)
-{
-	const char *was = json_string_value(change->ini);
-	struct file_value says;
-
-	file_value(with->files, change->pool, change->host, change->key, &says);
-	if (same_text(was, says.text))
-		return STAYS;
-	if (with->told &&
-	    !same_text(json_string_value(change->runtime), says.text))
-		with->told(with->owner, change, says.text);
-	return GOES;
-}
-
-static enum fate decide(const struct reconciliation *with,
-                        const struct change *change)
-{
-	uint32_t fate = NAME_INDEX_NONE;
-
-	if (change->until_us && change->until_us <= with->now_us)
-		return GOES;
-	if (strcmp(change->key, POOL) != 0)
-		fate = fate_of(with, change, "");
-	if (fate == NAME_INDEX_NONE && change->host)
-		fate = fate_of(with, change, change->host);
-	if (fate == NAME_INDEX_NONE)
-		return judge(with, change);
-	return (enum fate) fate;
-}
-
-static int note_existences(struct reconciliation *with, const json_t *changes,
-                           const char *key)
-{
-	const json_t *row;
-	size_t i;
-	int error = 0;
-
-	json_array_foreach ((json_t *) changes, i, row) {
-		struct change change;
-		const char *host;
-
-		if (error < 0 || !change_read(row, &change) ||
-		    strcmp(change.key, key) != 0)
-			continue;
-		host = change.host ? change.host : "";
-		error = name_index_add(with->fates, change.pool,
-		                       strlen(change.pool), host, strlen(host),
-		                       decide(with, &change));
-	}
-	return error;
-}
-
-json_t *changes_reconcile(json_t *changes, const struct config *files,
-                          uint64_t now_us, change_told_fn told, void *owner)
-{
-	struct reconciliation with = {
-		.files = files,
-		.now_us = now_us,
-		.told = told,
-		.owner = owner,
-		.fates = name_index_new((uint32_t) json_array_size(changes)),
-	};
-	json_t *left = json_array(), *row;
-	int error = with.fates && left ? 0 : -ENOMEM;
-	size_t i;
-
-	if (error == 0)
-		error = note_existences(&with, changes, POOL);
-	if (error == 0)
-		error = note_existences(&with, changes, SERVER);
-	json_array_foreach (changes, i, row) {
-		struct change change;
-		const char *host;
-		enum fate fate;
-
-		if (error < 0 || !change_read(row, &change))
-			continue;
-		host = change.host ? change.host : "";
-		fate = is_existence(&change)
-		               ? (enum fate) fate_of(&with, &change, host)
-		               : decide(&with, &change);
-		if (fate == STAYS && json_array_append(left, row) < 0)
-			error = -ENOMEM;
-	}
-	name_index_free(with.fates);
-	if (error == 0)
-		return left;
-	json_decref(left);
-	return NULL;
-}
-
-/* --- operations --------------------------------------------------------- */
-
-/* One operation being applied. */
-struct work {
-	const struct operation *operation;
-	const struct config *files, *now;
-	json_t *changes; /* the new set */
-	struct refusal *refusal;
-};
-
-static int PRINTF_LIKE(5, 6)
-	refuse(struct work *work, unsigned status, const char *code,
-               const char *key, const char *format, ...)
-{
-	struct refusal *refusal = work->refusal;
-	va_list arguments;
-
-	refusal->status = status;
-	refusal->code = code;
-	snprintf(refusal->key, sizeof(refusal->key), "%s", key ? key : "");
-	va_start(arguments, format);
-	vsnprintf(refusal->message, sizeof(refusal->message), format,
-	          arguments);
-	va_end(arguments);
-	return -EINVAL;
-}
-
-/* Sets a row; one that says what the files say is none, unless it carries an
- * order's reason or end, or is about existence.  The newest comes last: hosts
- * that are added line up in that order. */
-static int set(struct work *work, const char *host, const char *key,
-               json_t *runtime, const char *reason, uint64_t until_us)
-{
-	const struct operation *operation = work->operation;
-	bool existence = strcmp(key, POOL) == 0 || strcmp(key, SERVER) == 0;
-	const json_t *earlier =
-		changes_find(work->changes, operation->pool, host, key);
-	char since[TIME_TEXT_SIZE], until[TIME_TEXT_SIZE];
-	struct file_value says = { 0 };
-	json_t *ini, *row;
-
-	if (earlier) {
-		ini = json_incref(json_object_get(earlier, "ini"));
-	} else {
-		if (!is_own(work->changes, operation->pool,
-		            existence ? NULL : host))
-			file_value(work->files, operation->pool, host, key,
-			           &says);
-		ini = text_or_null(says.text);
-	}
-	if (earlier && drop_row(work->changes, earlier) < 0) {
-		json_decref(ini);
-		json_decref(runtime);
-		return -ENOMEM;
-	}
-	if (!existence && !reason && !until_us && json_is_string(ini) &&
-	    json_equal(ini, runtime)) {
-		json_decref(ini);
-		json_decref(runtime);
-		return 0;
-	}
-	row = json_pack(
-		"{ss so ss so so ss sI so so}", "pool", operation->pool, "host",
-		text_or_null(host), "key", key, "ini", ini, "runtime", runtime,
-		"since", time_text_utc(operation->at_us, since), "by",
-		(json_int_t) operation->by, "reason", text_or_null(reason),
-		"until",
-		text_or_null(until_us ? time_text_utc(until_us, until) : NULL));
-	return json_array_append_new(work->changes, row) < 0 ? -ENOMEM : 0;
-}
-
-/* --- values ------------------------------------------------------------- */
-
-static int check_text(struct work *work, const char *key, const json_t *value)
-{
-	const char *text = json_string_value(value);
-
-	if (strlen(text) != json_string_length(value) ||
-	    !text_is_printable(text, strlen(text)) || strstr(text, " ;"))
-		return refuse(work, 422, "bad_value", key,
-		              "has characters that a file could not hold, "
-		              "allowed: UTF-8 without control characters and "
-		              "without \" ;\"");
-	if (strlen(text) > 2048)
-		return refuse(work, 422, "bad_value", key,
-		              "is too long, allowed: 2048 bytes");
-	return 0;
-}
-
-/* As a file would have it. */
-static int read_text(struct work *work, const char *key, const json_t *value,
-                     json_t **ret)
-{
-	int error = 0;
-
-	if (json_is_string(value)) {
-		error = check_text(work, key, value);
-		*ret = error == 0 ? json_copy((json_t *) value) : NULL;
-	} else if (json_is_integer(value)) {
-		*ret = json_sprintf("%" JSON_INTEGER_FORMAT,
-		                    json_integer_value(value));
-	} else if (json_is_boolean(value)) {
-		*ret = json_string(json_is_true(value) ? "on" : "off");
-	} else {
-		error = refuse(work, 422, "bad_type", key,
-		               "is of the wrong type, allowed: a string, a "
-		               "whole number, true or false");
-	}
-	return error == 0 && !*ret ? -ENOMEM : error;
-}
-
-static int read_value(struct work *work, const char *key, const json_t *value,
-                      json_t **ret)
-{
-	const struct config_key *known = config_key_find(key);
-	const json_t *item;
-	size_t i;
-	int error = 0;
-
-	if (!json_is_array(value) || !known || !config_key_is_list(known))
-		return read_text(work, key, value, ret);
-	*ret = json_array();
-	json_array_foreach ((json_t *) value, i, item) {
-		json_t *text = NULL;
-
-		if (error == 0)
-			error = read_text(work, key, item, &text);
-		if (error == 0 && json_array_append_new(*ret, text) < 0)
-			error = -ENOMEM;
-	}
-	if (error < 0 || !*ret) {
-		json_decref(*ret);
-		return error < 0 ? error : -ENOMEM;
-	}
-	return 0;
-}
-
-static int refuse_key(struct work *work, const char *key, const char *allowed,
-                      enum config_sections sections)
-{
-	const char *nearest =
-		sections ? config_key_nearest(key, sections) : NULL;
-
-	if (nearest)
-		return refuse(work, 422, "unknown_key", key,
-		              "is no key that may be set here, did you mean "
-		              "\"%s\"?",
-		              nearest);
-	return refuse(work, 422, "unknown_key", key,
-	              "is no key that may be set here, allowed: %s", allowed);
-}
-
-/* --- pools -------------------------------------------------------------- */
-
-static int set_pool_key(struct work *work, const char *key, const json_t *value)
-{
-	json_t *text;
-	int error = read_value(work, key, value, &text);
-
-	return error < 0 ? error : set(work, NULL, key, text, NULL, 0);
-}
-
-static int add_pool(struct work *work)
-{
-	const struct operation *operation = work->operation;
-	const char *key;
-	json_t *value;
-	int error;
-
-	if (find_pool(work->now, operation->pool))
-		return refuse(work, 409, "exists", NULL,
-		              "there is a pool %s already, allowed: another "
-		              "name, or PATCH to change it",
-		              operation->pool);
-	/* what is left of one that was removed stays as its `ini` */
-	error = set(work, NULL, POOL, json_string(operation->pool), NULL, 0);
-	json_object_foreach (operation->body, key, value) {
-		const struct config_key *known = config_key_find(key);
-
-		if (error < 0)
-			break;
-		if (!known || !(known->sections & IN_POOL) ||
-		    known->type == TYPE_SERVER)
-			error = refuse_key(work, key, "the keys of [pool NAME]",
-			                   IN_POOL);
-		else
-			error = set_pool_key(work, key, value);
-	}
-	return error;
-}
-
-static int set_pool(struct work *work)
-{
-	const char *key;
-	json_t *value;
-	int error = 0;
-
-	if (json_object_size(work->operation->body) == 0)
-		return refuse(work, 422, "missing_key", NULL,
-		              "nothing is set, allowed: priority, balance, "
-		              "panic");
-	json_object_foreach (work->operation->body, key, value) {
-		bool allowed = false;
-
-		for (size_t i = 0; i < ARRAY_SIZE(pool_keys); i++)
-			allowed = allowed || strcmp(pool_keys[i], key) == 0;
-		if (error < 0)
-			break;
-		error = allowed ? set_pool_key(work, key, value)
-		                : refuse_key(work, key,
-		                             "priority, balance, panic", 0);
-	}
-	return error;
-}
-
-/* Whether what goes was of the files: then the row has to say so. */
-static int remove_pool(struct work *work)
-{
-	const char *pool = work->operation->pool;
-	const json_t *row = changes_find(work->changes, pool, NULL, POOL);
-	bool of_files = row ? json_is_string(json_object_get(row, "ini"))
-	                    : find_pool(work->files, pool) != NULL;
-	int error = drop(work->changes, pool, NULL, NULL);
-
-	return error == 0 && of_files
-	               ? set(work, NULL, POOL, json_null(), NULL, 0)
-	               : error;
-}
-
-/* --- hosts -------------------------------------------------------------- */
-
-static bool is_parameter(const char *key)
-{
-	for (size_t i = 0; i < server_parameter_count; i++) {
-		if (strcmp(server_parameters[i].name, key) == 0 &&
-		    strcmp(key, "id") != 0)
-			return true;
-	}
-	return false;
-}
-
-static int read_word(struct work *work, const char *key, const json_t *value,
-                     json_t **ret)
-{
-	int error = read_text(work, key, value, ret);
-	const char *word = error == 0 ? json_string_value(*ret) : "";
-
-	if (error < 0 || (*word != '\0' && word[strcspn(word, " \t\"'")] == '\0'))
-		return error;
-	json_decref(*ret);
-	return refuse(work, 422, "bad_value", key,
-	              "is empty or has blanks or quotes, allowed: one word");
-}
-
-/* "ADDRESS id=a weight=5 down", as in a file. */
-static int write_server(struct work *work, FILE *line)
-{
-	const struct operation *operation = work->operation;
-	json_t *value, *word;
-	const char *key;
-	int error;
-
-	error = read_word(work, "address",
-	                  json_object_get(operation->body, "address"), &word);
-	if (error < 0)
-		return error;
-	fprintf(line, "%s id=%s", json_string_value(word), operation->host);
-	json_decref(word);
-	json_object_foreach (operation->body, key, value) {
-		bool admin = strcmp(key, ADMIN) == 0;
-
-		if (!admin && !is_parameter(key))
-			continue;
-		error = read_word(work, key, value, &word);
-		if (error < 0)
-			return error;
-		if (!admin)
-			fprintf(line, " %s=%s", key, json_string_value(word));
-		else if (strcmp(json_string_value(word), "auto") != 0)
-			fprintf(line, " %s", json_string_value(word));
-		json_decref(word);
-	}
-	return 0;
-}
-
-static int add_server(struct work *work)
-{
-	CLEANUP(free_pointer) char *text = NULL;
-	size_t size;
-	FILE *line = open_memstream(&text, &size);
-	int error;
-
-	if (!line)
-		return -ENOMEM;
-	error = write_server(work, line);
-	if (fclose(line) != 0)
-		return -ENOMEM;
-	if (error < 0)
-		return error;
-	return set(work, work->operation->host, SERVER, json_string(text), NULL,
-	           0);
-}
-
-static int check_admin(struct work *work, const json_t *value, bool set_only,
-                       const char **ret)
-{
-	static const char *const allowed[] = { "auto", "down", "drain", "up" };
-	const char *text = json_string_value(value);
-
-	for (size_t i = 0; text && i < ARRAY_SIZE(allowed) - set_only; i++) {
-		if (strcmp(allowed[i], text) == 0) {
-			*ret = allowed[i];
-			return 0;
-		}
-	}
-	return refuse(work, 422, "bad_value", ADMIN, "allowed: auto, %sdown, drain",
-	              set_only ? "" : "up, ");
-}
-
-static int add_host(struct work *work)
-{
-	const struct operation *operation = work->operation;
-	const struct pool_config *pool = find_pool(work->now, operation->pool);
-	const json_t *admin = json_object_get(operation->body, ADMIN);
-	const char *key, *order;
-	json_t *value;
-	int error;
-
-	if (find_host(pool, operation->host))
-		return refuse(work, 409, "exists", NULL,
-		              "pool %s has a host %s already, allowed: "
-		              "another id, or PATCH to change it",
-		              operation->pool, operation->host);
-	if (!json_is_string(json_object_get(operation->body, "address")))
-		return refuse(work, 422, "missing_key", "address",
-		              "is missing, allowed: IP:PORT, [IPv6]:PORT or "
-		              "unix:/PATH");
-	if (admin && check_admin(work, admin, true, &order) < 0)
-		return -EINVAL;
-	error = add_server(work);
-	json_object_foreach (operation->body, key, value) {
-		const struct config_key *known = config_key_find(key);
-		json_t *text;
-
-		if (error < 0)
-			break;
-		if (strcmp(key, "address") == 0 || strcmp(key, ADMIN) == 0 ||
-		    is_parameter(key))
-			continue;
-		if (!known || !(known->sections & IN_HOST)) {
-			error = refuse_key(work, key,
-			                   "address, weight, max_conns, "
-			                   "max_fails, fail_timeout, admin and "
-			                   "the keys of [host POOL/ID]",
-			                   IN_HOST);
-			break;
-		}
-		error = read_value(work, key, value, &text);
-		if (error == 0)
-			error = set(work, operation->host, key, text, NULL, 0);
-	}
-	return error;
-}
-
-static int remove_host(struct work *work)
-{
-	const struct operation *operation = work->operation;
-	const char *pool = operation->pool, *host = operation->host;
-	const json_t *row = changes_find(work->changes, pool, host, SERVER);
-	struct file_value says = { 0 };
-	json_t *ini;
-	int error;
-
-	if (row)
-		ini = json_incref(json_object_get(row, "ini"));
-	else if (is_own(work->changes, pool, NULL))
-		ini = json_null();
-	else
-		ini = text_or_null(
-			file_value(work->files, pool, host, SERVER, &says)->text);
-	error = drop(work->changes, pool, host, NULL);
-	if (error == 0 && json_is_string(ini))
-		error = set(work, host, SERVER, json_null(), NULL, 0);
-	json_decref(ini);
-	return error;
-}
-
-/* --- orders ------------------------------------------------------------- */
-
-static int set_order(struct work *work)
-{
-	const struct operation *operation = work->operation;
-	const json_t *lasts = json_object_get(operation->body, "for");
-	const json_t *reason = json_object_get(operation->body, "reason");
-	uint64_t until_us = 0, ms;
-	const char *admin;
-	bool open;
-
-	if (check_admin(work, json_object_get(operation->body, ADMIN), false,
-	                &admin) < 0)
-		return -EINVAL;
-	open = strcmp(admin, "auto") == 0 || strcmp(admin, "up") == 0;
-	if (reason && !json_is_null(reason)) {
-		if (!json_is_string(reason))
-			return refuse(work, 422, "bad_type", "reason",
-			              "is of the wrong type, allowed: a string");
-		if (json_string_length(reason) > CHANGES_REASON_MAX ||
-		    strlen(json_string_value(reason)) !=
-		            json_string_length(reason) ||
-		    !text_is_printable(json_string_value(reason),
-		                       json_string_length(reason)))
-			return refuse(work, 422, "bad_value", "reason",
-			              "allowed: UTF-8 without control "
-			              "characters, %d bytes at most",
-			              CHANGES_REASON_MAX);
-	}
-	if (lasts && !json_is_null(lasts)) {
-		json_t *text = NULL;
-		int error;
-
-		if (open)
-			return refuse(work, 422, "bad_value", "for",
-			              "does not go with %s, allowed with down "
-			              "and drain",
-			              admin);
-		error = read_text(work, "for", lasts, &text);
-		if (error < 0)
-			return error;
-		error = parse_duration_ms(&ms, json_string_value(text), 1000,
-		                          CHANGES_LEASE_MAX_MS);
-		json_decref(text);
-		if (error < 0)
-			return refuse(work, 422, "bad_value", "for",
-			              "allowed: a duration such as 10m, "
-			              "from 1s to 365d");
-		until_us = operation->at_us + ms * USEC_PER_MSEC;
-	}
-	return set(work, operation->host, ADMIN,
-	           json_string(open ? "auto" : admin),
-	           open ? NULL : json_string_value(reason), until_us);
-}
-
-static int set_weight(struct work *work, const json_t *value)
-{
-	json_int_t weight = json_integer_value(value);
-
-	if (!json_is_integer(value) || weight < 1 ||
-	    weight > (json_int_t) HEALTH_MAX_WEIGHT)
-		return refuse(work, 422, "bad_value", WEIGHT,
-		              "allowed: a whole number from 1 to %u",
-		              HEALTH_MAX_WEIGHT);
-	return set(work, work->operation->host, WEIGHT,
-	           json_sprintf("%" JSON_INTEGER_FORMAT, weight), NULL, 0);
-}
-
-static int order_host(struct work *work)
-{
-	static const char *const keys[] = { ADMIN, "for", "reason", WEIGHT };
-	const json_t *body = work->operation->body;
-	const json_t *weight = json_object_get(body, WEIGHT);
-	const char *key;
-	json_t *value;
-	int error = 0;
-
-	json_object_foreach ((json_t *) body, key, value) {
-		bool known = false;
-
-		for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-			known = known || strcmp(keys[i], key) == 0;
-		if (!known)
-			return refuse_key(work, key,
-			                  "admin, for, reason, weight", 0);
-	}
-	if (json_object_size(body) == 0)
-		return refuse(work, 422, "missing_key", ADMIN,
-		              "nothing is ordered, allowed: admin, for, "
-		              "reason, weight");
-	if (json_object_get(body, ADMIN))
-		error = set_order(work);
-	else if (json_object_get(body, "for") || json_object_get(body, "reason"))
-		error = refuse(work, 422, "missing_key", ADMIN,
-		               "is missing, allowed: auto, up, down, drain");
-	if (error == 0 && weight)
-		error = set_weight(work, weight);
-	return error;
-}
-
-static int expire(struct work *work)
-{
-	const struct operation *operation = work->operation;
-	const json_t *row = changes_find(work->changes, operation->pool,
-	                                 operation->host, ADMIN);
-	struct change change;
-
-	/* another order may have come since */
-	if (!row || !change_read(row, &change) || !change.until_us ||
-	    change.until_us > operation->at_us)
-		return 0;
-	return drop(work->changes, operation->pool, operation->host, ADMIN);
-}
-
-static int revert(struct work *work)
-{
-	return drop(work->changes, work->operation->pool, work->operation->host,
-	            NULL);
-}
-
-/* --- all ---------------------------------------------------------------- */
-
-static const struct {
-	int (*apply)(struct work *work);
-	bool exists; /* the pool, or the host, must */
-} kinds[] = {
-	[OPERATION_ADD_POOL] = { add_pool, false },
-	[OPERATION_SET_POOL] = { set_pool, true },
-	[OPERATION_REMOVE_POOL] = { remove_pool, true },
-	[OPERATION_ADD_HOST] = { add_host, false },
-	[OPERATION_ORDER] = { order_host, true },
-	[OPERATION_REMOVE_HOST] = { remove_host, true },
-	[OPERATION_REVERT] = { revert, false },
-	[OPERATION_EXPIRE] = { expire, true },
-};
-
-static int check_names(struct work *work)
-{
-	const struct operation *operation = work->operation;
-	const struct pool_config *pool = find_pool(work->now, operation->pool);
-	bool exists = kinds[operation->kind].exists;
-
-	if (strlen(operation->pool) > CONFIG_POOL_NAME_MAX ||
-	    !text_is_name(operation->pool, strlen(operation->pool)))
-		return refuse(work, 422, "bad_name", "pool",
-		              "allowed: letters, digits and ._-, %d at most",
-		              CONFIG_POOL_NAME_MAX);
-	if (operation->host &&
-	    (strlen(operation->host) > CONFIG_HOST_ID_MAX ||
-	     !text_is_id(operation->host, strlen(operation->host))))
-		return refuse(work, 422, "bad_name", "host",
-		              "allowed: printable ASCII without blanks and "
-		              "quotes, %d at most",
-		              CONFIG_HOST_ID_MAX);
-	if (operation->kind == OPERATION_REVERT)
-		return 0;
-	if (!pool && (exists || operation->host))
-		return refuse(work, 404, "no_such_pool", NULL,
-		              "there is no pool %s", operation->pool);
-	if (exists && operation->host && !find_host(pool, operation->host))
-		return refuse(work, 404, "no_such_host", NULL,
-		              "pool %s has no host %s", operation->pool,
-		              operation->host);
-	return 0;
-}
-
-int changes_apply(json_t *changes, const struct config *files,
-                  const struct config *now, const struct operation *operation,
-                  json_t **ret, struct refusal *refusal)
-{
-	struct work work = {
-		.operation = operation,
-		.files = files,
-		.now = now,
-		.changes = json_copy(changes),
-		.refusal = refusal,
-	};
-	int error;
-
-	*refusal = (struct refusal) { 0 };
-	error = work.changes ? check_names(&work) : -ENOMEM;
-	if (error == 0)
-		error = kinds[operation->kind].apply(&work);
-	if (error == 0 && json_array_size(work.changes) > CHANGES_MAX)
-		error = refuse(&work, 422, "too_many", NULL,
-		               "too many changes, allowed: %d", CHANGES_MAX);
-	if (error < 0)
-		json_decref(work.changes);
-	else
-		*ret = work.changes;
-	return error;
 }
 
 /* --- orders in force ---------------------------------------------------- */
@@ -975,7 +322,7 @@ int changes_order(const json_t *changes, const struct config *files,
                   const char *pool, const char *host, struct order *ret)
 {
 	const struct host_config *config =
-		find_host(find_pool(files, pool), host);
+		changes_find_host(changes_find_pool(files, pool), host);
 	struct change change;
 	int error = 0;
 
@@ -1003,14 +350,50 @@ uint64_t changes_next_end_us(const json_t *changes, struct change *ret)
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach ((json_t *) changes, i, row) {
+	json_array_foreach((json_t *) changes, i, row)
+	{
 		struct change change;
 
-		if (!change_read(row, &change) || !change.until_us ||
+		/* few rows are leases */
+		if (!json_is_string(json_object_get(row, "until")) ||
+		    !change_read(row, &change) || !change.until_us ||
 		    (first_us && change.until_us >= first_us))
 			continue;
 		first_us = change.until_us;
 		*ret = change;
 	}
 	return first_us;
+}
+
+/* --- what is not for everybody ------------------------------------------ */
+
+#define HIDDEN "(hidden)"
+
+/* Of a header, the name is none. */
+static json_t *hide_text(const char *text)
+{
+	size_t name = strcspn(text, ":");
+
+	return text[name] == ':'
+	               ? json_sprintf("%.*s: " HIDDEN, (int) name, text)
+	               : json_string(*text ? HIDDEN : "");
+}
+
+json_t *changes_hide(const char *key, const json_t *value)
+{
+	const struct config_key *known = config_key_find(key);
+	const json_t *item;
+	json_t *list;
+	size_t i;
+
+	if (!known || !known->secret)
+		return json_incref((json_t *) value);
+	if (!json_is_array(value))
+		return json_is_string(value)
+		               ? hide_text(json_string_value(value))
+		               : json_string(HIDDEN);
+	list = json_array();
+	json_array_foreach((json_t *) value, i, item)
+		json_array_append_new(list, changes_hide(key, item));
+	return list;
 }

@@ -31,9 +31,11 @@
 #include <jansson.h>
 #include <sys/types.h>
 
-#define CHANGES_VERSION    1
-#define CHANGES_MAX        1000000
-#define CHANGES_REASON_MAX 256 /* bytes */
+struct name_index;
+
+#define CHANGES_VERSION      1
+#define CHANGES_MAX          1000000
+#define CHANGES_REASON_MAX   256 /* bytes */
 #define CHANGES_LEASE_MAX_MS (UINT64_C(365) * 24 * 3600 * 1000)
 
 struct change {
@@ -119,8 +121,13 @@ typedef void (*change_told_fn)(void *owner, const struct change *change,
 json_t *changes_reconcile(json_t *changes, const struct config *files,
                           uint64_t now_us, change_told_fn told, void *owner);
 
-/* Without the rows of one pool or host; for those that do not fit any more. */
-json_t *changes_without(json_t *changes, const char *pool, const char *host);
+/* Without the rows of the hosts that `names` holds, and of the pools, as
+ * (pool, ""), with their hosts.  Returns NULL if memory ran out. */
+json_t *changes_without(json_t *changes, const struct name_index *names);
+
+/* A new reference to the value of a key as everybody may see it: what probes
+ * send may hold passwords. */
+json_t *changes_hide(const char *key, const json_t *value);
 
 /* The first end of a lease; 0: none. */
 uint64_t changes_next_end_us(const json_t *changes, struct change *ret);

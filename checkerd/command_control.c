@@ -15,6 +15,7 @@
 #include "terminal.h"
 #include "view_answer.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -122,6 +123,34 @@ static int show(const struct request *request, const struct plan *plan,
 	return command_finish(DONE);
 }
 
+/* On a terminal, over itself: what takes longer than a second is not stuck. */
+static bool waiting_shown;
+
+static void show_waiting(uint64_t seconds)
+{
+	if (seconds == 0)
+		return;
+	fprintf(stderr, "\rwaiting for checkerd, %" PRIu64 " s\033[K", seconds);
+	waiting_shown = true;
+}
+
+static int ask(const struct control_client_question *question,
+               struct control_client_answer *ret, char *ret_error)
+{
+	struct control_client_question watched = *question;
+	struct terminal terminal;
+	int error;
+
+	terminal_measure(&terminal, STDERR_FILENO);
+	if (!terminal.draws)
+		return control_client_ask(question, ret, ret_error);
+	watched.waiting = show_waiting;
+	error = control_client_ask(&watched, ret, ret_error);
+	if (waiting_shown)
+		fputs("\r\033[K", stderr);
+	return error;
+}
+
 /* `body` may be NULL: none. */
 static int carry_out(const struct request *request, const struct plan *plan,
                      const json_t *body)
@@ -141,7 +170,7 @@ static int carry_out(const struct request *request, const struct plan *plan,
 	if (plan->target != TARGET_NONE &&
 	    read_target(request, plan, &question) != DONE)
 		return REFUSED;
-	if (control_client_ask(&question, &answer, error) < 0)
+	if (ask(&question, &answer, error) < 0)
 		return command_refuse(NO_ANSWER, "%s", error);
 	return show(request, plan, &answer);
 }

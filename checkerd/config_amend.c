@@ -98,8 +98,8 @@ static struct host_build *find_host(struct amendment *amendment,
                                     const struct change *change)
 {
 	struct pool_build *pool = find_pool(amendment, change->pool);
-	uint32_t at = pool ? find(amendment->of_changes, change)
-	                   : NAME_INDEX_NONE;
+	uint32_t at =
+		pool ? find(amendment->of_changes, change) : NAME_INDEX_NONE;
 
 	if (pool && at == NAME_INDEX_NONE)
 		at = find(amendment->of_files, change);
@@ -172,7 +172,8 @@ static int amend_host(struct amendment *amendment, const struct change *change)
 	if (!in.place.section)
 		return -ENOMEM;
 	error = config_builder_set(amendment->builder, &in.section, &in.place,
-	                           "server", json_string_value(change->runtime));
+	                           "server",
+	                           json_string_value(change->runtime));
 	if (error < 0 || pool->count == at)
 		return error;
 	return name_index_add(amendment->of_changes, change->pool,
@@ -205,10 +206,15 @@ static int set_key(struct amendment *amendment, const struct change *change)
 	error = open_section(amendment, change, change->host, &in);
 	if (error == 0 && in.section.in == IN_POOL)
 		forget_key(&pool->layer, change->key);
+	/* as in a file, an empty value says that there are none */
+	if (error == 0 && count == 0)
+		error = config_builder_set(amendment->builder, &in.section,
+		                           &in.place, change->key, "");
 	for (size_t i = 0; error == 0 && i < count; i++) {
-		const json_t *text = json_is_array(change->runtime)
-		                             ? json_array_get(change->runtime, i)
-		                             : change->runtime;
+		const json_t *text =
+			json_is_array(change->runtime)
+				? json_array_get(change->runtime, i)
+				: change->runtime;
 
 		error = config_builder_set(amendment->builder, &in.section,
 		                           &in.place, change->key,
@@ -230,8 +236,8 @@ static int order_host(struct amendment *amendment, struct host_build *host,
 	host->config.until_us = change->until_us;
 	host->config.reason = NULL;
 	if (change->reason)
-		host->config.reason = config_builder_keep(amendment->builder,
-		                                          change->reason);
+		host->config.reason =
+			config_builder_keep(amendment->builder, change->reason);
 	return change->reason && !host->config.reason ? -ENOMEM : 0;
 }
 
@@ -269,9 +275,9 @@ static int index_hosts(struct amendment *amendment, size_t changes)
 
 		for (uint32_t h = 0; h < pool->count; h++) {
 			const char *id = pool->hosts[h].config.id;
-			int error = name_index_add(amendment->of_files,
-			                           pool->name, size, id,
-			                           strlen(id), h);
+			int error =
+				name_index_add(amendment->of_files, pool->name,
+			                       size, id, strlen(id), h);
 			if (error < 0)
 				return error;
 		}
@@ -287,7 +293,8 @@ static int for_each(struct amendment *amendment, const json_t *changes,
 	json_t *row;
 	int error = 0;
 
-	json_array_foreach ((json_t *) changes, i, row) {
+	json_array_foreach((json_t *) changes, i, row)
+	{
 		if (error == 0 && change_read(row, &change))
 			error = amend(amendment, &change);
 	}
@@ -310,7 +317,8 @@ static void sweep_sections(struct amendment *amendment)
 		                      : find(amendment->of_files, &of);
 
 		if (strcmp(section->layer.place.file, CONFIG_RUNTIME) != 0 &&
-		    at != NAME_INDEX_NONE && builder->pools[pool].hosts[at].gone)
+		    at != NAME_INDEX_NONE &&
+		    builder->pools[pool].hosts[at].gone)
 			free(section->layer.items);
 		else
 			builder->host_sections[kept++] = *section;

@@ -35,7 +35,6 @@ void config_errors_add(struct config_errors *errors,
 		what = NULL;
 	va_end(arguments);
 	if (errors->count == 1) {
-		errors->section = copy(place->section);
 		errors->key = copy(key);
 		errors->what = copy(what);
 	}
@@ -47,6 +46,7 @@ void config_errors_add(struct config_errors *errors,
 	                      place->section ? "]" : "", key ? " " : "",
 	                      key ? key : "", key ? ":" : "", what) < 0)
 		return;
+	errors->sections[errors->kept] = copy(place->section);
 	errors->texts[errors->kept++] = text;
 }
 
@@ -61,9 +61,10 @@ void config_errors_print(const struct config_errors *errors, FILE *stream)
 
 void config_errors_clear(struct config_errors *errors)
 {
-	for (size_t i = 0; i < errors->kept; i++)
+	for (size_t i = 0; i < errors->kept; i++) {
 		free(errors->texts[i]);
-	free(errors->section);
+		free(errors->sections[i]);
+	}
 	free(errors->key);
 	free(errors->what);
 	*errors = (struct config_errors) { 0 };

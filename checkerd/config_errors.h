@@ -16,10 +16,11 @@
 
 struct config_errors {
 	char *texts[CONFIG_ERRORS_MAX];
-	size_t kept;  /* entries of texts */
+	char *sections[CONFIG_ERRORS_MAX]; /* where they are; NULL: nowhere */
+	size_t kept;  /* entries of both */
 	size_t count; /* all of them */
-	/* of the first: its section, its key, what is wrong; or NULL */
-	char *section, *key, *what;
+	/* of the first: its key, what is wrong; or NULL */
+	char *key, *what;
 };
 
 /* Where something was written.  A place borrows its texts. */

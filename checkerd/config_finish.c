@@ -425,6 +425,8 @@ static void find_lonely_agents(struct config_builder *builder,
 		const struct pool_config *pool =
 			&builder->config->pools[place_of[p]];
 
+		if (builder->pools[p].gone)
+			continue;
 		for (uint32_t h = 0; h < pool->host_count; h++) {
 			const struct host_config *host = &pool->hosts[h];
 			const struct config_agent *agent =

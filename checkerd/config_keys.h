@@ -65,6 +65,7 @@ struct config_key {
 	const char *const *choices; /* NULL at the end */
 	bool at_start; /* decided once: a reload does not change it */
 	uint16_t checks; /* one bit per check_kind it is for; 0: all of them */
+	bool secret;     /* may hold a password: not shown by the api */
 	bool request;    /* decides what goes over the wire, or how patiently */
 	bool stored;     /* below; else it is for who reads the sections */
 	uint16_t offset, size; /* in struct config or in config_values */

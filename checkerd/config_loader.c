@@ -6,6 +6,7 @@
 #include "config_amend.h"
 #include "config_file.h"
 #include "config_state.h"
+#include "name_index.h"
 #include "util.h"
 
 #include <errno.h>
@@ -35,7 +36,6 @@ struct config_loader {
 	struct config_made result;
 };
 
-
 /* --- what jobs do ------------------------------------------------------- */
 
 static void on_contradicted(void *owner, const struct change *change,
@@ -53,43 +53,59 @@ static void on_contradicted(void *owner, const struct change *change,
 	                  file_value ? file_value : "nothing");
 }
 
-/* Whose change the first error is about. */
-static bool read_section(char *section, const char **ret_pool,
-                         const char **ret_host)
+/* Whose change an error in that section is about. */
+static bool read_section(const char *section, struct change *ret)
 {
-	char *slash;
+	const char *slash;
 
-	*ret_host = NULL;
 	if (!section || (strncmp(section, "pool ", 5) != 0 &&
 	                 strncmp(section, "host ", 5) != 0))
 		return false;
-	*ret_pool = section + 5;
 	slash = *section == 'h' ? strchr(section, '/') : NULL;
-	if (slash) {
-		*slash = '\0';
-		*ret_host = slash + 1;
-	}
+	*ret = (struct change) { .pool = section + 5,
+		                 .host = slash ? slash + 1 : "" };
 	return true;
 }
 
-/* Without the changes that the error is about, or without any. */
-static json_t *without_misfit(struct config_made *made)
+static int find_misfits(const struct config_errors *errors,
+                        struct name_index *ret)
 {
-	struct config_place place = { .file = CONFIG_RUNTIME,
-		                      .section = made->errors.section };
-	const char *pool, *host;
+	int error = 0;
+
+	for (size_t i = 0; error == 0 && i < errors->kept; i++) {
+		struct change of;
+		size_t size;
+
+		if (!read_section(errors->sections[i], &of))
+			continue;
+		size = *of.host ? (size_t) (of.host - of.pool) - 1
+		                : strlen(of.pool);
+		error = name_index_add(ret, of.pool, size, of.host,
+		                       strlen(of.host), 0);
+	}
+	return error;
+}
+
+/* Without the changes that errors are about, or without any. */
+static json_t *without_misfits(struct config_made *made)
+{
+	const struct config_errors *errors = &made->errors;
+	struct name_index *misfits = name_index_new((uint32_t) errors->kept);
 	json_t *left = NULL;
 
-	config_errors_add(&made->notes, &place, made->errors.key,
-	                  "the change does not fit the files any more: %s",
-	                  made->errors.what ? made->errors.what : "");
-	if (read_section(made->errors.section, &pool, &host))
-		left = changes_without(made->changes, pool, host);
-	if (left && json_array_size(left) == json_array_size(made->changes)) {
-		json_decref(left);
-		left = NULL;
-	}
-	return left ? left : json_array();
+	for (size_t i = 0; i < errors->kept; i++)
+		config_errors_add(
+			&made->notes,
+			&(struct config_place) { .file = CONFIG_RUNTIME }, NULL,
+			"does not fit the files any more: %s",
+			errors->texts[i]);
+	if (misfits && find_misfits(errors, misfits) == 0)
+		left = changes_without(made->changes, misfits);
+	name_index_free(misfits);
+	if (left && json_array_size(left) < json_array_size(made->changes))
+		return left;
+	json_decref(left);
+	return json_array();
 }
 
 /* Changes that were sound with the files before may not be with these. */
@@ -104,7 +120,7 @@ static int amend_as_far_as_possible(struct config_made *made)
 		                     &made->config);
 		if (error != -EINVAL || json_array_size(made->changes) == 0)
 			return error;
-		left = without_misfit(made);
+		left = without_misfits(made);
 		config_errors_clear(&made->errors);
 		json_decref(made->changes);
 		made->changes = left;
@@ -117,36 +133,27 @@ static int recall_changes(struct config_loader *loader,
                           struct config_made *made, json_t **ret)
 {
 	char problem[CONFIG_STATE_PROBLEM_SIZE], aside[PATH_MAX];
-	int error;
+	int error, r;
 
 	if (loader->changes) {
 		*ret = json_incref(loader->changes);
 		return 0;
 	}
 	error = config_state_read(made->files->state_dir, ret, problem);
-	if (error == -EINVAL) {
-		int r = config_state_set_aside(made->files->state_dir, aside);
-
-		config_errors_add(&made->notes,
-		                  &(struct config_place) {
-					  .file = made->files->state_dir },
-		                  NULL,
-		                  "the changes kept there cannot be read: %s; "
-		                  "starting from the files alone, %s%s",
-		                  problem,
-		                  r < 0 ? "the file could not be kept aside: "
-		                        : "the file is kept as ",
-		                  r < 0 ? strerrordesc_np(-r) : aside);
-	} else if (error < 0 && error != -ENOMEM) {
-		config_errors_add(&made->notes,
-		                  &(struct config_place) {
-					  .file = made->files->state_dir },
-		                  NULL,
-		                  "no changes can be read there: %s",
-		                  strerrordesc_np(-error));
-	}
-	if (error < 0)
-		*ret = json_array();
+	if (error == 0 || error == -ENOMEM)
+		return error;
+	/* whatever is wrong with it: the next change must not replace it */
+	r = config_state_set_aside(made->files->state_dir, aside);
+	config_errors_add(
+		&made->notes,
+		&(struct config_place) { .file = made->files->state_dir }, NULL,
+		"the changes kept there cannot be read: %s; "
+		"starting from the files alone, %s%s",
+		error == -EINVAL ? problem : strerrordesc_np(-error),
+		r < 0 ? "the file could not be kept aside: "
+		      : "the file is kept as ",
+		r < 0 ? strerrordesc_np(-r) : aside);
+	*ret = json_array();
 	return *ret ? 0 : -ENOMEM;
 }
 
@@ -156,9 +163,25 @@ static const char *state_dir(const struct config_loader *loader,
 	return loader->state_dir ? loader->state_dir : made->files->state_dir;
 }
 
+/* What does not fit today may tomorrow: a name that did not resolve, a file
+ * that was not there. */
+static void keep_misfits(const struct config_loader *loader,
+                         struct config_made *made)
+{
+	const char *dir = state_dir(loader, made);
+	char copy[PATH_MAX];
+	int r = config_state_keep_copy(dir, copy);
+
+	config_errors_add(&made->notes, &(struct config_place) { .file = dir },
+	                  NULL, "changes that do not fit are %s %s",
+	                  r < 0 ? "lost:" : "kept in",
+	                  r < 0 ? strerrordesc_np(-r) : copy);
+}
+
 static void load(struct config_loader *loader, struct config_made *made)
 {
 	json_t *known = NULL;
+	size_t standing = 0;
 	int error;
 
 	error = config_read(loader->path, &config_system, &made->errors,
@@ -169,25 +192,29 @@ static void load(struct config_loader *loader, struct config_made *made)
 	if (error == 0)
 		error = recall_changes(loader, made, &known);
 	if (error == 0) {
-		made->changes = changes_reconcile(known, made->files,
-		                                  realtime_us(),
-		                                  on_contradicted, made);
+		made->changes =
+			changes_reconcile(known, made->files, realtime_us(),
+		                          on_contradicted, made);
 		error = made->changes ? 0 : -ENOMEM;
+		standing = json_array_size(made->changes);
 	}
-	if (error == 0 && json_array_size(made->changes) == 0)
+	if (error == 0 && standing == 0)
 		made->config = config_ref(made->files);
 	else if (error == 0)
 		error = amend_as_far_as_possible(made);
+	if (error == 0 && json_array_size(made->changes) < standing)
+		keep_misfits(loader, made);
 	if (error == 0 && !json_equal(known, made->changes))
-		made->state_error =
-			config_state_write(state_dir(loader, made), made->changes);
+		made->state_error = config_state_write(state_dir(loader, made),
+		                                       made->changes);
 	json_decref(known);
 	made->error = error;
 }
 
 static void record(struct config_loader *loader, struct config_made *made)
 {
-	made->state_error = config_state_write(loader->state_dir, made->changes);
+	made->state_error =
+		config_state_write(loader->state_dir, made->changes);
 }
 
 static void amend(struct config_loader *loader, struct config_made *made)

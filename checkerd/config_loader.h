@@ -21,8 +21,8 @@ struct config_loader;
 
 /* What a job made; the loader's until config_loader_accept(). */
 struct config_made {
-	int error; /* 0; -EINVAL: `errors`; -ENOMEM */
-	int state_error; /* changes could not be kept: a negative errno */
+	int error;             /* 0; -EINVAL: `errors`; -ENOMEM */
+	int state_error;       /* changes could not be kept: a negative errno */
 	struct config *files;  /* what the files say; NULL: not read anew */
 	struct config *config; /* with the changes; NULL: not built anew */
 	json_t *changes;       /* that hold with it */

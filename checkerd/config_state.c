@@ -2,14 +2,15 @@
 #include "config_state.h"
 
 #include "changes.h"
+#include "clock.h"
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define NAME "changes.json"
 
@@ -26,8 +27,8 @@ static void unref(json_t **value)
 
 /* --- reading ------------------------------------------------------------ */
 
-static int PRINTF_LIKE(2, 3)
-	damaged(char problem[CONFIG_STATE_PROBLEM_SIZE], const char *format, ...)
+static int PRINTF_LIKE(2, 3) damaged(char problem[CONFIG_STATE_PROBLEM_SIZE],
+                                     const char *format, ...)
 {
 	va_list arguments;
 
@@ -37,7 +38,8 @@ static int PRINTF_LIKE(2, 3)
 	return -EINVAL;
 }
 
-static int check(const json_t *document, char problem[CONFIG_STATE_PROBLEM_SIZE])
+static int check(const json_t *document,
+                 char problem[CONFIG_STATE_PROBLEM_SIZE])
 {
 	const json_t *version = json_object_get(document, "version");
 	const json_t *changes = json_object_get(document, "changes");
@@ -52,7 +54,8 @@ static int check(const json_t *document, char problem[CONFIG_STATE_PROBLEM_SIZE]
 		               "it is of version %" JSON_INTEGER_FORMAT
 		               ", allowed: %d",
 		               json_integer_value(version), CHANGES_VERSION);
-	json_array_foreach ((json_t *) changes, i, row) {
+	json_array_foreach((json_t *) changes, i, row)
+	{
 		if (!change_read(row, &change))
 			return damaged(problem, "change %zu is none", i + 1);
 	}
@@ -60,7 +63,7 @@ static int check(const json_t *document, char problem[CONFIG_STATE_PROBLEM_SIZE]
 }
 
 int config_state_read(const char *dir, json_t **ret,
-                    char problem[CONFIG_STATE_PROBLEM_SIZE])
+                      char problem[CONFIG_STATE_PROBLEM_SIZE])
 {
 	CLEANUP(free_pointer) char *path = NULL;
 	CLEANUP(close_file) FILE *file = NULL;
@@ -88,15 +91,30 @@ int config_state_read(const char *dir, json_t **ret,
 	return r;
 }
 
+static int name_aside(const char *dir, char ret_path[PATH_MAX],
+                      char ret_name[PATH_MAX])
+{
+	if (snprintf(ret_path, PATH_MAX, "%s/" NAME, dir) >= PATH_MAX ||
+	    snprintf(ret_name, PATH_MAX, "%s/" NAME ".refused-%" PRIu64, dir,
+	             realtime_us()) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
 int config_state_set_aside(const char *dir, char ret_name[PATH_MAX])
 {
 	char path[PATH_MAX];
+	int r = name_aside(dir, path, ret_name);
 
-	if (snprintf(path, sizeof(path), "%s/" NAME, dir) >= PATH_MAX ||
-	    snprintf(ret_name, PATH_MAX, "%s/" NAME ".refused-%lld", dir,
-	             (long long) time(NULL)) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	return rename(path, ret_name) < 0 ? -errno : 0;
+	return r == 0 && rename(path, ret_name) < 0 ? -errno : r;
+}
+
+int config_state_keep_copy(const char *dir, char ret_name[PATH_MAX])
+{
+	char path[PATH_MAX];
+	int r = name_aside(dir, path, ret_name);
+
+	return r == 0 && link(path, ret_name) < 0 ? -errno : r;
 }
 
 /* --- writing ------------------------------------------------------------ */

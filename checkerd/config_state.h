@@ -19,10 +19,14 @@
  * is damaged, or from a newer version, with `problem` in words; or another
  * negative errno. */
 int config_state_read(const char *dir, json_t **ret,
-                    char problem[CONFIG_STATE_PROBLEM_SIZE]);
+                      char problem[CONFIG_STATE_PROBLEM_SIZE]);
 
 /* Gives what cannot be read another name, which it returns. */
 int config_state_set_aside(const char *dir, char ret_name[PATH_MAX]);
+
+/* Gives it another name beside its own, under which it stays when the next is
+ * written. */
+int config_state_keep_copy(const char *dir, char ret_name[PATH_MAX]);
 
 /* On disk when it returns 0; else a negative errno, and the old file stays. */
 int config_state_write(const char *dir, const json_t *changes);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define LEASE_ACCURACY_US UINT64_C(10000)
+#define LEASE_RETRY_US    USEC_PER_SEC
 
 /* Something to do, and whom to tell. */
 struct task {
@@ -24,6 +25,7 @@ struct task {
 	control_done_fn *done; /* NULL: nobody */
 	void *owner;
 	bool rebuilds; /* a new configuration is made for it */
+	int failure;   /* it is refused once the disk is as it was before */
 };
 
 struct control {
@@ -72,18 +74,33 @@ static void done(struct task *task)
 /* --- what is said ------------------------------------------------------- */
 
 static const char *const operation_names[] = {
-	[OPERATION_ADD_POOL] = "added",      [OPERATION_SET_POOL] = "set",
-	[OPERATION_REMOVE_POOL] = "removed", [OPERATION_ADD_HOST] = "added",
-	[OPERATION_ORDER] = "ordered",       [OPERATION_REMOVE_HOST] = "removed",
-	[OPERATION_REVERT] = "reverted",     [OPERATION_EXPIRE] = "lease ended",
+	[OPERATION_ADD_POOL] = "added",
+	[OPERATION_SET_POOL] = "set",
+	[OPERATION_REMOVE_POOL] = "removed",
+	[OPERATION_ADD_HOST] = "added",
+	[OPERATION_ORDER] = "ordered",
+	[OPERATION_REMOVE_HOST] = "removed",
+	[OPERATION_REVERT] = "reverted",
+	[OPERATION_EXPIRE] = "lease ended",
 };
+
+/* The caller's to free; NULL: there is none. */
+static char *visible_body(const struct operation *operation)
+{
+	json_t *copy = json_object(), *value;
+	const char *key;
+	char *text;
+
+	json_object_foreach(operation->body, key, value)
+		json_object_set_new(copy, key, changes_hide(key, value));
+	text = operation->body ? json_dumps(copy, JSON_ENSURE_ASCII) : NULL;
+	json_decref(copy);
+	return text;
+}
 
 static void log_change(const struct operation *operation)
 {
-	CLEANUP(free_pointer)
-	char *body = operation->body
-	                     ? json_dumps(operation->body, JSON_ENSURE_ASCII)
-	                     : NULL;
+	CLEANUP(free_pointer) char *body = visible_body(operation);
 	char uid[24];
 	const struct log_field fields[] = {
 		{ "CHECKERD_POOL", operation->pool },
@@ -122,7 +139,8 @@ static void log_notes(const struct config_made *made)
 static void watch_leases(struct control *control)
 {
 	struct change change;
-	uint64_t end_us = changes_next_end_us(control_changes(control), &change);
+	uint64_t end_us =
+		changes_next_end_us(control_changes(control), &change);
 
 	sd_event_source_set_time(control->lease, end_us ? end_us : UINT64_MAX);
 	sd_event_source_set_enabled(control->lease,
@@ -139,6 +157,18 @@ static void take_over(struct control *control, struct config_made *made)
 	watch_leases(control);
 }
 
+/* Full disks are told from other troubles, as HTTP does. */
+static bool is_full(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
+
+/* What was made is on disk, but could not be put in force. */
+static int put_back(struct control *control)
+{
+	return config_loader_record(control->loader, control_changes(control));
+}
+
 static void finish_reload(struct control *control, struct task *task,
                           struct config_made *made)
 {
@@ -146,8 +176,11 @@ static void finish_reload(struct control *control, struct task *task,
 	int r = made->error;
 
 	log_errors(&made->errors);
-	if (r == 0)
+	if (r == 0) {
 		r = rounds_install(control->rounds, made->config);
+		if (r < 0)
+			put_back(control);
+	}
 	if (r < 0 && r != -EINVAL)
 		log_error("cannot put the configuration in force: %s",
 		          strerrordesc_np(-r));
@@ -157,22 +190,24 @@ static void finish_reload(struct control *control, struct task *task,
 		config = control->config;
 	}
 	control->reloaded(control->owner, config);
-	answer(task, &(struct control_answer) {
-			     .status = r >= 0 ? 200 : r == -EINVAL ? 422 : 500,
-			     .code = r >= 0 ? NULL : "refused",
-			     .message = r == -EINVAL
-	                                        ? "the files have errors, the "
-	                                          "running configuration stays"
-	                                : r < 0 ? strerrordesc_np(-r)
-	                                        : NULL,
-			     .errors = r == -EINVAL ? &made->errors : NULL });
+	answer(task,
+	       &(struct control_answer) {
+		       .status = r >= 0         ? 200
+	                         : r == -EINVAL ? 422
+	                         : is_full(r)   ? 507
+	                                        : 500,
+		       .code = r >= 0 ? NULL : "refused",
+		       .message = r == -EINVAL ? "the files have errors, the "
+	                                         "running configuration stays"
+	                          : r < 0      ? strerrordesc_np(-r)
+	                                       : NULL,
+		       .errors = r == -EINVAL ? &made->errors : NULL,
+		       .gave_way = r >= 0 ? &made->notes : NULL });
 }
 
-/* Full disks are told from other troubles, as HTTP does. */
 static void refuse_unkept(struct task *task, const char *what, int error)
 {
-	bool full =
-		error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+	bool full = is_full(error);
 	char message[256];
 
 	snprintf(message, sizeof(message), "%s: %s; nothing was changed", what,
@@ -190,9 +225,8 @@ static int order(struct control *control, const struct operation *operation)
 		.raise = text && strcmp(text, "up") == 0,
 		.told = json_string_value(
 			json_object_get(operation->body, "reason")),
-		.why = operation->kind == OPERATION_EXPIRE
-		               ? "its lease ended"
-		               : "by a person",
+		.why = operation->kind == OPERATION_EXPIRE ? "its lease ended"
+		                                           : "by a person",
 	};
 	struct order now;
 	int r;
@@ -235,6 +269,11 @@ static void finish_order(struct control *control, struct task *task,
 	done(task);
 }
 
+static void finish_failure(struct task *task)
+{
+	refuse_unkept(task, "the segment cannot be replaced", task->failure);
+}
+
 static void finish_rebuild(struct control *control, struct task *task,
                            struct config_made *made)
 {
@@ -247,14 +286,17 @@ static void finish_rebuild(struct control *control, struct task *task,
 	}
 	if (made->error < 0 || made->state_error) {
 		refuse_unkept(task, "the change cannot be kept",
-		              made->error < 0 ? made->error : made->state_error);
+		              made->error < 0 ? made->error
+		                              : made->state_error);
 		return;
 	}
 	r = rounds_install(control->rounds, made->config);
 	if (r < 0) {
-		/* it is on disk: what holds has to be put back there */
-		config_loader_record(control->loader, control_changes(control));
-		refuse_unkept(task, "the segment cannot be replaced", r);
+		task->failure = r;
+		if (put_back(control) == 0)
+			control->current = task;
+		else
+			finish_failure(task);
 		return;
 	}
 	take_over(control, made);
@@ -262,7 +304,7 @@ static void finish_rebuild(struct control *control, struct task *task,
 	done(task);
 }
 
-/* Of the start, or what put back the changes after a failure. */
+/* Of the start, or what put back the changes after a reload that failed. */
 static void finish_start(struct control *control, struct config_made *made)
 {
 	log_errors(&made->errors);
@@ -284,6 +326,9 @@ static void on_made(void *owner, struct config_made *made)
 	control->current = NULL;
 	if (!task) {
 		finish_start(control, made);
+	} else if (task->failure) {
+		log_notes(made);
+		finish_failure(task);
 	} else if (task->reload) {
 		finish_reload(control, task, made);
 	} else if (task->rebuilds) {
@@ -328,10 +373,10 @@ static void operate(struct control *control, struct task *task)
 	/* what is on disk already needs no writing */
 	if (r == 0 && !task->reload && json_equal(before, after)) {
 		json_decref(after);
-		if (task->rebuilds)
-			done(task);
-		else
+		if (task->operation.kind == OPERATION_ORDER)
 			finish_order(control, task, NULL);
+		else
+			done(task); /* nothing to revert, or to end */
 		return;
 	}
 	if (r == 0)
@@ -422,12 +467,27 @@ void control_operate(struct control *control, const struct operation *operation,
 
 /* --- leases ------------------------------------------------------------- */
 
+/* A lease that could not be ended, for want of a thread, is tried again. */
+static void on_lease_ended(void *owner, const struct control_answer *answer)
+{
+	struct control *control = owner;
+
+	if (answer->status == 200) {
+		watch_leases(control);
+		return;
+	}
+	sd_event_source_set_time(control->lease,
+	                         realtime_us() + LEASE_RETRY_US);
+	sd_event_source_set_enabled(control->lease, SD_EVENT_ONESHOT);
+}
+
 static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
 {
 	struct control *control = userdata;
 	uint64_t now_us = realtime_us();
 	struct change change;
-	uint64_t end_us = changes_next_end_us(control_changes(control), &change);
+	uint64_t end_us =
+		changes_next_end_us(control_changes(control), &change);
 
 	(void) source;
 	(void) due_us;
@@ -437,7 +497,7 @@ static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
 		                                      .pool = change.pool,
 		                                      .host = change.host,
 		                                      .at_us = now_us },
-		                NULL, NULL, NULL);
+		                NULL, on_lease_ended, control);
 	else
 		watch_leases(control);
 	return 0;

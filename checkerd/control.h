@@ -19,9 +19,11 @@ struct control;
 struct rounds;
 
 struct control_answer {
-	unsigned status; /* of HTTP: 2xx if it was done */
-	const char *code, *key, *message; /* why not; NULL: nothing to say */
+	unsigned status;                    /* of HTTP: 2xx if it was done */
+	const char *code, *key, *message;   /* why not; NULL: nothing to say */
 	const struct config_errors *errors; /* of the files; NULL: none */
+	/* what of the changes gave way to them; NULL: of no reload */
+	const struct config_errors *gave_way;
 };
 
 typedef void control_done_fn(void *owner, const struct control_answer *answer);

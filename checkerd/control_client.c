@@ -35,6 +35,7 @@ struct transfer {
 	size_t answer_size;
 	size_t received;
 	bool head_ended; /* libcurl is content with half a head */
+	void (*waiting)(uint64_t seconds);
 	char curl_error[CURL_ERROR_SIZE];
 };
 
@@ -72,6 +73,21 @@ static size_t on_body(char *data, size_t one, size_t size, void *context)
 	(void) one;
 	return take(transfer, size) ? fwrite(data, 1, size, transfer->answer)
 	                            : 0;
+}
+
+static int on_progress(void *context, curl_off_t down_total, curl_off_t down,
+                       curl_off_t up_total, curl_off_t up)
+{
+	const struct transfer *transfer = context;
+	curl_off_t us = 0;
+
+	(void) down_total;
+	(void) down;
+	(void) up_total;
+	(void) up;
+	curl_easy_getinfo(transfer->curl, CURLINFO_TOTAL_TIME_T, &us);
+	transfer->waiting((uint64_t) us / USEC_PER_SEC);
+	return 0;
 }
 
 static int append_encoded(FILE *url, CURL *curl, const char *before,
@@ -167,6 +183,12 @@ static void set_options(struct transfer *transfer,
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->curl_error);
+	if (question->waiting != NULL) {
+		transfer->waiting = question->waiting;
+		curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+		curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+		curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
+	}
 }
 
 /* Who may open the socket, or that one does not even get to it. */

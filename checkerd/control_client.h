@@ -27,6 +27,8 @@ struct control_client_question {
 	const char *host;   /* NULL: the pool itself */
 	const char *action; /* NULL: none */
 	const json_t *body; /* NULL: none */
+	/* called about once a second; NULL: nobody wants to know */
+	void (*waiting)(uint64_t seconds);
 };
 
 struct control_client_answer {

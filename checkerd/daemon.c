@@ -289,6 +289,8 @@ static int open_api(struct daemon *daemon)
 		.rounds = daemon->rounds,
 		.writer = daemon->writer,
 		.readers = &daemon->readers,
+		.notify = daemon->notify,
+		.reports = daemon->reports,
 	};
 
 	return api_new(&daemon->api, daemon->event, &world, daemon->first);
@@ -320,6 +322,7 @@ static int start(struct daemon *daemon)
 		r = control_start(daemon->control, daemon->rounds);
 	if (r >= 0) {
 		fate = r;
+		listen_to_nginx(daemon, config);
 		r = open_api(daemon);
 	}
 	if (r < 0) {
@@ -328,7 +331,6 @@ static int start(struct daemon *daemon)
 		return r;
 	}
 	notify_configure(daemon->notify, config);
-	listen_to_nginx(daemon, config);
 	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
 	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
 	           " hosts in %" PRIu32 " pools, with %s",

@@ -2,6 +2,7 @@
 #include "fleet.h"
 
 #include "config.h"
+#include "name_index.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -280,4 +281,24 @@ uint64_t fleet_pool_word(const struct fleet *fleet, uint32_t pool)
 
 	return health_pool_word_make(of->panic ? of->eligible : of->fit, of->up,
 	                             of->panic_told);
+}
+
+void fleet_inherit_counts(struct fleet *fleet, const struct fleet *old)
+{
+	struct name_index *index = name_index_new(old->pool_count);
+
+	for (uint32_t i = 0; index && i < old->pool_count; i++) {
+		const char *name = old->pools[i].config->name;
+
+		name_index_add(index, name, strlen(name), "", 0, i);
+	}
+	for (uint32_t i = 0; index && i < fleet->pool_count; i++) {
+		const char *name = fleet->pools[i].config->name;
+		uint32_t from =
+			name_index_find(index, name, strlen(name), "", 0);
+
+		if (from != NAME_INDEX_NONE)
+			fleet->pools[i].counts = old->pools[from].counts;
+	}
+	name_index_free(index);
 }

@@ -12,6 +12,7 @@
 
 #include "address.h"
 #include "agent_line.h"
+#include "counts.h"
 #include "schedule.h"
 #include "verdict.h"
 
@@ -70,6 +71,7 @@ struct pool {
 	uint32_t up;
 	bool panic;
 	bool panic_told; /* what the segment and the events say of it */
+	struct pool_counts counts;
 };
 
 struct fleet {
@@ -92,6 +94,10 @@ void fleet_free(struct fleet *fleet); /* accepts NULL */
  * come from the configuration. */
 void fleet_recall(struct fleet *fleet, struct host *host, uint64_t word,
                   uint32_t passcount);
+
+/* Pools go on counting where the fleet before ended.  Best effort: without
+ * memory they begin anew. */
+void fleet_inherit_counts(struct fleet *fleet, const struct fleet *old);
 
 /* A new verdict or order.  Returns whether its pool's panic began or ended and
  * nobody has been told: the words of all its hosts differ then. */

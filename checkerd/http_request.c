@@ -120,6 +120,15 @@ void http_reply_header(struct http_request *request, const char *name,
 	}
 }
 
+static bool has_header(const struct http_request *request, const char *name)
+{
+	for (size_t i = 0; i < HTTP_REPLY_HEADERS; i++)
+		if (request->headers[i].name &&
+		    strcasecmp(request->headers[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 static void add_headers(struct http_request *request, const char *content_type,
                         const char *etag)
 {
@@ -135,7 +144,7 @@ static void add_headers(struct http_request *request, const char *content_type,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
-		if (headers[i].value)
+		if (headers[i].value && !has_header(request, headers[i].name))
 			MHD_add_response_header(request->response,
 			                        headers[i].name,
 			                        headers[i].value);

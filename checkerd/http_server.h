@@ -76,7 +76,8 @@ bool http_request_peer(const struct http_request *request, uid_t *ret_uid,
 
 /* --- the answer --------------------------------------------------------- */
 
-/* A further header of the answer to come; both texts are copied. */
+/* A further header of the answer to come, instead of the server's own of that
+ * name; both texts are copied. */
 void http_reply_header(struct http_request *request, const char *name,
                        const char *value);
 

@@ -111,9 +111,10 @@ static void publish_event(struct segment_writer *writer,
 	log_event(change->event, why);
 }
 
-void publish_host(struct segment_writer *writer, const struct fleet *fleet,
-                  const struct host *host, uint64_t before,
-                  const struct cause *cause)
+enum health_event_kind publish_host(struct segment_writer *writer,
+                                    const struct fleet *fleet,
+                                    const struct host *host, uint64_t before,
+                                    const struct cause *cause)
 {
 	struct segment_change change = change_of(fleet, host);
 	enum health_event_kind kind = transition_kind(before, change.word);
@@ -121,7 +122,7 @@ void publish_host(struct segment_writer *writer, const struct fleet *fleet,
 
 	if (!kind) {
 		segment_writer_publish(writer, &change);
-		return;
+		return kind;
 	}
 	event = describe_host(fleet, host, kind);
 	event.outcome = (uint16_t) cause->outcome;
@@ -134,6 +135,7 @@ void publish_host(struct segment_writer *writer, const struct fleet *fleet,
 	publish_event(writer, &change, cause->why);
 	segment_writer_edit(writer, host->index)->changed_at_us = event.at_us;
 	segment_writer_commit(writer);
+	return kind;
 }
 
 void publish_panic(struct segment_writer *writer, const struct fleet *fleet,

@@ -19,10 +19,12 @@ struct cause {
 };
 
 /* Publishes the word of `host`, and the event if its effective state is
- * another than in `before`, the word that held until now. */
-void publish_host(struct segment_writer *writer, const struct fleet *fleet,
-                  const struct host *host, uint64_t before,
-                  const struct cause *cause);
+ * another than in `before`, the word that held until now.  Returns the event's
+ * kind, 0: there was none. */
+enum health_event_kind publish_host(struct segment_writer *writer,
+                                    const struct fleet *fleet,
+                                    const struct host *host, uint64_t before,
+                                    const struct cause *cause);
 
 /* Logs the event that was completed at adoption, if there was one.  Whoever
  * else hears of events finds it in the segment. */

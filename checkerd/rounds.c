@@ -28,11 +28,21 @@ void rounds_tell_panic(struct rounds *rounds, uint32_t pool)
 	publish_panic(rounds->writer, rounds->fleet, pool);
 }
 
+void rounds_publish(struct rounds *rounds, const struct host *host,
+                    uint64_t before, const struct cause *cause)
+{
+	enum health_event_kind kind = publish_host(
+		rounds->writer, rounds->fleet, host, before, cause);
+
+	if (kind)
+		rounds->fleet->pools[host->pool].counts.events[kind]++;
+}
+
 void rounds_tell(struct rounds *rounds, struct host *host, uint64_t before,
                  bool panic, const struct cause *cause)
 {
 	rounds_ramp_consider(rounds, host, before);
-	publish_host(rounds->writer, rounds->fleet, host, before, cause);
+	rounds_publish(rounds, host, before, cause);
 	if (panic)
 		rounds_tell_panic(rounds, host->pool);
 }
@@ -237,6 +247,8 @@ static void apply(struct rounds *rounds, struct host *host,
 				     .outcome = result->outcome,
 				     .http_status = result->http_status,
 				     .why = result->message });
+	counts_probe(&rounds->fleet->pools[host->pool].counts, result->outcome,
+	             result->total_us);
 	remember(rounds, host, result, lateness_us);
 	watch_certificate(rounds, host, result->cert_expires_at_us);
 }
@@ -337,6 +349,7 @@ static void start_probe(struct rounds *rounds, struct target *target,
 
 	schedule_remove(&rounds->schedule, &target->timer);
 	segment_writer_count_probe(rounds->writer, late_us);
+	histogram_add(&rounds->lateness, late_us);
 	r = take_off(rounds, target, now_us, lateness_us);
 	if (r < 0)
 		give_up(rounds, target, r, due_us, lateness_us);
@@ -439,6 +452,22 @@ struct host *rounds_find(const struct rounds *rounds, const char *pool,
 const struct config *rounds_config(const struct rounds *rounds)
 {
 	return rounds->fleet ? rounds->fleet->config : NULL;
+}
+
+const struct pool_counts *rounds_pool_counts(const struct rounds *rounds,
+                                             uint32_t pool)
+{
+	return &rounds->fleet->pools[pool].counts;
+}
+
+const struct histogram *rounds_lateness(const struct rounds *rounds)
+{
+	return &rounds->lateness;
+}
+
+uint64_t rounds_held_up_us(const struct rounds *rounds)
+{
+	return rounds->lag.total_us;
 }
 
 struct rounds_summary rounds_summarize(const struct rounds *rounds)

@@ -14,6 +14,8 @@
 #include <systemd/sd-event.h>
 
 struct config;
+struct histogram;
+struct pool_counts;
 struct rounds;
 struct segment_writer;
 
@@ -63,6 +65,13 @@ typedef void rounds_probed_fn(void *owner, bool probed, uint32_t host);
  * errno, and then nobody is called. */
 int rounds_probe(struct rounds *rounds, const char *pool, const char *id,
                  rounds_probed_fn *probed, void *owner);
+
+/* What was done since the start.  The pool is numbered as in the segment, and
+ * keeps its counts across installs by its name. */
+const struct pool_counts *rounds_pool_counts(const struct rounds *rounds,
+                                             uint32_t pool);
+const struct histogram *rounds_lateness(const struct rounds *rounds);
+uint64_t rounds_held_up_us(const struct rounds *rounds);
 
 struct rounds_summary {
 	uint32_t hosts;

@@ -143,12 +143,12 @@ static void ask_again(struct rounds *rounds, struct agent *agent,
 {
 	const struct settings *settings = agent->hosts->config->settings;
 
-	schedule_set(&rounds->questions, &agent->timer,
-	             schedule_next_us(
-			     was_due_us, monotonic_us(),
-			     settings->agent_interval_ms * USEC_PER_MSEC,
-			     settings->jitter_percent, agent->index,
-			     agent->turn++));
+	schedule_set(
+		&rounds->questions, &agent->timer,
+		schedule_next_us(was_due_us, monotonic_us(),
+	                         settings->agent_interval_ms * USEC_PER_MSEC,
+	                         settings->jitter_percent, agent->index,
+	                         agent->turn++));
 }
 
 static void on_answer(void *owner, const struct probe *probe)
@@ -305,8 +305,8 @@ void rounds_schedule_agents(struct rounds *rounds, bool first_time)
 			due_us = now_us;
 		if (first_time)
 			due_us += schedule_phase_us(
-				agent->index, settings->agent_interval_ms *
-						      USEC_PER_MSEC);
+				agent->index,
+				settings->agent_interval_ms * USEC_PER_MSEC);
 		schedule_set(&rounds->questions, &agent->timer, due_us);
 	}
 }

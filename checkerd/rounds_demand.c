@@ -36,8 +36,8 @@ int rounds_probe(struct rounds *rounds, const char *pool, const char *id,
 	demand = calloc(1, sizeof(*demand));
 	if (!demand)
 		return -ENOMEM;
-	*demand = (struct demand) { rounds->demands, host, false, probed,
-		                    owner };
+	*demand =
+		(struct demand) { rounds->demands, host, false, probed, owner };
 	rounds->demands = demand;
 	if (!host->target->flight) {
 		hurry(rounds, host->target);

@@ -66,9 +66,9 @@ static void recall(struct rounds *rounds, struct fleet *fleet)
 
 		if (!word)
 			continue;
-		fleet_recall(fleet, host, word,
-		             segment_writer_detail(rounds->writer, i)
-		                     ->passcount);
+		fleet_recall(
+			fleet, host, word,
+			segment_writer_detail(rounds->writer, i)->passcount);
 		if (host->config->settings->agent.kind != AGENT_OFF)
 			fleet_advise(fleet, host,
 			             rounds_recall_agent(rounds, i));
@@ -174,9 +174,8 @@ static void forget_streaks(struct rounds *rounds, const struct fleet *old,
 		host = &fleet->hosts[at];
 		if (!same_check(&old->hosts[i], host))
 			host->verdict.failcount = host->verdict.passcount = 0;
-		if (!config_agent_equal(
-			    &old->hosts[i].config->settings->agent,
-			    &host->config->settings->agent))
+		if (!config_agent_equal(&old->hosts[i].config->settings->agent,
+		                        &host->config->settings->agent))
 			forget_agent(rounds, fleet, host);
 	}
 }
@@ -212,7 +211,7 @@ static void fill_in(struct rounds *rounds, const struct fleet *fleet)
 }
 
 /* What the configuration orders of hosts that are known already. */
-static void publish_orders(struct rounds *rounds)
+static void publish_orders(struct rounds *rounds, bool first_time)
 {
 	const struct health_shm *shm = segment_writer_shm(rounds->writer);
 	const struct cause cause = { .outcome = HEALTH_ADMIN,
@@ -223,13 +222,15 @@ static void publish_orders(struct rounds *rounds)
 
 	for (uint32_t i = 0; i < rounds->fleet->host_count; i++) {
 		struct host *host = &rounds->fleet->hosts[i];
-		bool by_agent =
-			host->admin == HEALTH_AUTO &&
-			agent_state_order(host->agent_state) != HEALTH_AGENT_NONE;
+		bool by_agent = host->admin == HEALTH_AUTO &&
+		                agent_state_order(host->agent_state) !=
+		                        HEALTH_AGENT_NONE;
+		uint64_t before = health_shm_word(shm, i);
 
-		publish_host(rounds->writer, rounds->fleet, host,
-		             health_shm_word(shm, i),
-		             by_agent ? &agent : &cause);
+		if (!first_time)
+			rounds_ramp_consider(rounds, host, before);
+		rounds_publish(rounds, host, before,
+		               by_agent ? &agent : &cause);
 	}
 }
 
@@ -303,6 +304,7 @@ int rounds_install(struct rounds *rounds, struct config *config)
 	rounds->fleet = fleet;
 	rounds->lines = lines;
 	if (old) {
+		fleet_inherit_counts(fleet, old);
 		hand_over(rounds, old, old_lines);
 		rounds_hand_over_agents(rounds, old);
 	}
@@ -310,7 +312,7 @@ int rounds_install(struct rounds *rounds, struct config *config)
 	rounds_ramp_moved(rounds);
 	free(old_lines);
 	fleet_free(old);
-	publish_orders(rounds);
+	publish_orders(rounds, old == NULL);
 	for (uint32_t p = 0; p < fleet->pool_count; p++)
 		if (fleet->pools[p].panic != fleet->pools[p].panic_told)
 			rounds_tell_panic(rounds, p);

@@ -49,9 +49,9 @@ int rounds_order(struct rounds *rounds, const char *pool, const char *id,
 	show(rounds, host, order);
 	panic = fleet_order(rounds->fleet, host, order->admin, order->weight);
 	if (order->raise)
-		panic = fleet_judge(
-			rounds->fleet, host,
-			(struct verdict) { .verdict = HEALTH_UP }, HEALTH_ADMIN);
+		panic = fleet_judge(rounds->fleet, host,
+		                    (struct verdict) { .verdict = HEALTH_UP },
+		                    HEALTH_ADMIN);
 	rounds_tell(rounds, host, before, panic, &cause);
 	return 0;
 }

@@ -62,6 +62,7 @@ struct rounds {
 	struct probe_line *lines; /* by target: its kept connection */
 	struct schedule schedule;
 	struct lag lag;
+	struct histogram lateness;
 	struct schedule questions; /* of agents */
 	sd_event_source *questions_timer;
 	uint32_t in_flight;     /* and calls under way */
@@ -83,6 +84,10 @@ struct host *rounds_find(const struct rounds *rounds, const char *pool,
 /* The only way to change what is held true of a host. */
 void rounds_judge(struct rounds *rounds, struct host *host,
                   struct verdict verdict, const struct cause *cause);
+
+/* The word of a host, which was `before`; counts the event that it makes. */
+void rounds_publish(struct rounds *rounds, const struct host *host,
+                    uint64_t before, const struct cause *cause);
 
 /* The fleet has changed what it holds of a host, whose word was `before`, and
  * perhaps its pool's panic: publishes it. */

@@ -28,8 +28,7 @@ static bool is_new(uint64_t word)
 {
 	enum health_state state = health_word_state(word);
 
-	return state == HEALTH_STATE_UNKNOWN ||
-	       state == HEALTH_STATE_CHECKING;
+	return state == HEALTH_STATE_UNKNOWN || state == HEALTH_STATE_CHECKING;
 }
 
 static void forget(struct rounds *rounds, const struct host *host)
@@ -79,12 +78,11 @@ static bool step(struct rounds *rounds, struct ramp *ramp, uint64_t now_us)
 	if (now_us < ramp->next_us)
 		return false;
 	ramp->next_us = now_us + whole_us / STEPS;
-	fleet_ramp(host, past_us < whole_us ? (uint32_t) (past_us *
-	                                                  FLEET_RAMP_FULL /
-	                                                  whole_us)
-	                                    : FLEET_RAMP_FULL);
-	publish_host(rounds->writer, rounds->fleet, host, before,
-	             &(struct cause) { .why = "" });
+	fleet_ramp(host,
+	           past_us < whole_us
+	                   ? (uint32_t) (past_us * FLEET_RAMP_FULL / whole_us)
+	                   : FLEET_RAMP_FULL);
+	rounds_publish(rounds, host, before, &(struct cause) { .why = "" });
 	return host->ramp == FLEET_RAMP_FULL;
 }
 

@@ -18,8 +18,7 @@ void rounds_forgive(struct rounds *rounds, struct target *target)
 	snprintf(why, sizeof(why), "no live failure for %" PRIu32 " ms",
 	         host->config->settings->failed_timeout_ms);
 	rounds_judge(rounds, host, (struct verdict) { .verdict = HEALTH_UP },
-	             &(struct cause) { .outcome = HEALTH_PASSIVE,
-	                               .why = why });
+	             &(struct cause) { .outcome = HEALTH_PASSIVE, .why = why });
 }
 
 void rounds_wait_to_forgive(struct rounds *rounds, struct target *target)

@@ -32,12 +32,13 @@ static const struct {
 void terminal_measure(struct terminal *ret, int fd)
 {
 	struct winsize size;
+	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
 
-	ret->tty = isatty(fd);
-	ret->columns = 0;
-	ret->rows = 0;
+	*ret = (struct terminal) { .tty = isatty(fd) };
 	if (!ret->tty)
 		return;
+	ret->draws = term != NULL && strcmp(term, "dumb") != 0;
+	ret->colours = ret->draws && (no_colour == NULL || *no_colour == '\0');
 	if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_col == 0 ||
 	    size.ws_row == 0)
 		size = (struct winsize) { .ws_col = 80, .ws_row = 24 };

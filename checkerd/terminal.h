@@ -19,6 +19,8 @@
 
 struct terminal {
 	bool tty;
+	bool draws;   /* knows escape sequences: TERM says so */
+	bool colours; /* and nobody set NO_COLOR */
 	unsigned columns; /* 0: not a terminal, nothing is cut */
 	unsigned rows;
 };

@@ -132,6 +132,18 @@ int view_answer_probe(FILE *out, const char *name, const json_t *document)
 	return 0;
 }
 
+static void print_lines(FILE *out, const json_t *lines)
+{
+	const json_t *line;
+	size_t i;
+
+	json_array_foreach(lines, i, line)
+	{
+		print_value(out, line);
+		fputc('\n', out);
+	}
+}
+
 int view_answer_reload(FILE *out, const char *name, const json_t *document)
 {
 	(void) name;
@@ -140,6 +152,7 @@ int view_answer_reload(FILE *out, const char *name, const json_t *document)
 	print_field(out, "reloaded: pools ", document, "pools");
 	print_field(out, ", hosts ", document, "hosts");
 	fputc('\n', out);
+	print_lines(out, json_object_get(document, "gave_way"));
 	return 0;
 }
 
@@ -176,8 +189,7 @@ int view_answer_changes(FILE *out, const char *name, const json_t *document)
 
 void view_answer_error(FILE *out, unsigned status, const json_t *document)
 {
-	const json_t *error = json_object_get(document, "error"), *line;
-	const json_t *errors = json_object_get(error, "errors");
+	const json_t *error = json_object_get(document, "error");
 	size_t i;
 
 	fputs("checkerctl: ", out);
@@ -191,11 +203,7 @@ void view_answer_error(FILE *out, unsigned status, const json_t *document)
 		fprintf(out, "refused with HTTP status %u, without a reason",
 		        status);
 	fputc('\n', out);
-	json_array_foreach(errors, i, line)
-	{
-		print_value(out, line);
-		fputc('\n', out);
-	}
+	print_lines(out, json_object_get(error, "errors"));
 	for (i = 0; i < ARRAY_SIZE(remedies); i++)
 		if (remedies[i].status == status)
 			fprintf(out, "checkerctl: %s\n", remedies[i].text);

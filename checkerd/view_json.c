@@ -171,6 +171,8 @@ json_t *view_json_host(const struct host_snapshot *host)
 	put(&object, "until", when(detail->until_us));
 	put(&object, "failcount", count(health_word_failcount(host->word)));
 	put(&object, "passcount", count_or_null(detail->passcount, known));
+	put(&object, "rise", count_or_null(detail->rise, known));
+	put(&object, "fall", count_or_null(detail->fall, known));
 	put(&object, "weight", count_or_null(detail->weight, known));
 	put(&object, "effective_weight",
 	    weight(health_word_weight(host->word)));

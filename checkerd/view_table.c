@@ -31,6 +31,13 @@ static const struct {
 
 struct row {
 	struct cell cells[COLUMN_COUNT];
+	const char *colour; /* of the state, which says it in words too */
+};
+
+static const char *const colours[HEALTH_STATE_COUNT] = {
+	[HEALTH_STATE_UNKNOWN] = "36", [HEALTH_STATE_CHECKING] = "36",
+	[HEALTH_STATE_UP] = "32",      [HEALTH_STATE_DOWN] = "1;31",
+	[HEALTH_STATE_DRAIN] = "33",
 };
 
 static void row_clear(struct row *row)
@@ -39,6 +46,7 @@ static void row_clear(struct row *row)
 
 	for (column = 0; column < COLUMN_COUNT; column++)
 		cell_clear(&row->cells[column]);
+	row->colour = NULL;
 }
 
 static void row_headings(struct row *row)
@@ -94,6 +102,7 @@ static void row_fill(struct row *row, const struct pool_snapshot *pool,
 	cell_escape_text(&row->cells[NAME], host->id);
 	cell_escape_text(&row->cells[ADDRESS], host->address);
 	cell_print(&row->cells[STATE], "%s", health_state_name(host->state));
+	row->colour = colours[host->state];
 	cell_age(&row->cells[SINCE], host->detail.changed_at_us);
 	cell_print(&row->cells[FAIL], "%u/%u",
 	           health_word_failcount(host->word), host->detail.fall);
@@ -136,7 +145,11 @@ static void row_print(FILE *out, const struct terminal *terminal,
 		if (terminal->tty)
 			terminal_cut(cell->text, CELL_SIZE,
 			             width < left ? width : left);
-		fputs(cell->text, out);
+		if (column == STATE && terminal->colours && row->colour != NULL)
+			fprintf(out, "\033[%sm%s\033[m", row->colour,
+			        cell->text);
+		else
+			fputs(cell->text, out);
 		if (column == last || (terminal->tty && left <= width + GAP))
 			break;
 		fprintf(out, "%*s",

@@ -2,6 +2,8 @@
  *
  * A picture a second.  On a terminal it is drawn over the last one, on the
  * alternate screen, with line wrap off; elsewhere one follows the other.
+ * Whoever ends it, stops it (Ctrl-Z) or puts it into the background has the
+ * terminal back as it was.
  *
  * Nothing ends it but a signal: a segment that is absent, or a host that is
  * not known, may come.  While there is no segment any more, the last one is
@@ -25,6 +27,7 @@
 #define FRAME_LINES  6 /* what a frame has besides hosts, at most */
 
 static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t suspended;
 static volatile sig_atomic_t on_screen;
 
 static void stop(int signal)
@@ -32,10 +35,27 @@ static void stop(int signal)
 	stopped = signal;
 }
 
-static void resized(int signal)
+static void suspend(int signal)
+{
+	suspended = signal;
+}
+
+static void wake(int signal)
 {
 	(void) signal; /* it has ended ppoll(), which is all it is for */
 }
+
+static const struct {
+	int signal;
+	void (*handler)(int signal);
+	int flags;
+} signals[] = {
+	/* not even a terminal that takes no byte outlives the second one */
+	{ SIGINT, stop, SA_RESETHAND },     { SIGTERM, stop, SA_RESETHAND },
+	{ SIGHUP, stop, SA_RESETHAND },     { SIGQUIT, stop, SA_RESETHAND },
+	{ SIGTSTP, suspend, SA_RESTART },   { SIGCONT, wake, SA_RESTART },
+	{ SIGWINCH, wake, SA_RESTART },
+};
 
 void watch_restore(void)
 {
@@ -44,23 +64,53 @@ void watch_restore(void)
 		on_screen = 0;
 }
 
-/* Signals reach us in ppoll() only, so that none is missed before it. */
-static void catch_signals(sigset_t *ret_open)
+static void catch_signals(sigset_t *ret_caught)
 {
-	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	struct sigaction action = { .sa_handler = stop };
-	sigset_t blocked;
 	size_t i;
 
-	sigemptyset(&blocked);
-	for (i = 0; i < ARRAY_SIZE(ending); i++) {
-		sigaction(ending[i], &action, NULL);
-		sigaddset(&blocked, ending[i]);
+	sigemptyset(ret_caught);
+	for (i = 0; i < ARRAY_SIZE(signals); i++) {
+		struct sigaction action = { .sa_handler = signals[i].handler,
+			                    .sa_flags = signals[i].flags };
+
+		sigaction(signals[i].signal, &action, NULL);
+		sigaddset(ret_caught, signals[i].signal);
 	}
-	action.sa_handler = resized;
-	sigaction(SIGWINCH, &action, NULL);
-	sigaddset(&blocked, SIGWINCH);
-	sigprocmask(SIG_BLOCK, &blocked, ret_open);
+}
+
+/* As if nobody had caught it: the kernel does not stop a process that no
+ * shell would wake. */
+static void stand_still(void)
+{
+	static const struct sigaction plain = { .sa_handler = SIG_DFL };
+	struct sigaction ours;
+
+	suspended = 0;
+	watch_restore();
+	sigaction(SIGTSTP, &plain, &ours);
+	raise(SIGTSTP);
+	sigaction(SIGTSTP, &ours, NULL);
+}
+
+/* A second, or until a signal: none is missed that came since the caller
+ * looked. */
+static void rest(const sigset_t *caught)
+{
+	static const struct timespec second = { .tv_sec = 1 };
+	sigset_t open_signals;
+
+	sigprocmask(SIG_BLOCK, caught, &open_signals);
+	if (!stopped && !suspended)
+		ppoll(NULL, 0, &second, &open_signals);
+	sigprocmask(SIG_SETMASK, &open_signals, NULL);
+}
+
+/* The terminal is somebody else's while we are in the background. */
+static bool in_background(void)
+{
+	pid_t group = tcgetpgrp(STDOUT_FILENO);
+
+	return group >= 0 && group != getpgrp();
 }
 
 static int draw(FILE *out, const struct terminal *terminal,
@@ -116,7 +166,13 @@ static int turn(struct segment_reader *reader, const char *name, bool json)
 	FILE *out;
 	int error;
 
+	if (in_background())
+		return 0;
 	terminal_measure(&terminal, STDOUT_FILENO);
+	if (terminal.draws && !json && !on_screen) {
+		on_screen = 1;
+		fputs(SCREEN_ENTER, stdout);
+	}
 	out = open_memstream(&frame, &size);
 	if (out == NULL)
 		return -errno;
@@ -129,25 +185,23 @@ static int turn(struct segment_reader *reader, const char *name, bool json)
 		show_on_screen(frame);
 	else
 		printf("%s%s", frame, json ? "" : "\n");
-	return fflush(stdout) == 0 ? 0 : -errno;
+	/* only what ends us interrupts it */
+	return fflush(stdout) == 0 || errno == EINTR ? 0 : -errno;
 }
 
 int watch(const char *path, const char *name, bool json)
 {
-	static const struct timespec second = { .tv_sec = 1 };
 	struct segment_reader reader = { .path = path };
-	sigset_t open_signals;
+	sigset_t caught;
 	int error = 0;
 
-	catch_signals(&open_signals);
-	if (isatty(STDOUT_FILENO) && !json) {
-		on_screen = 1;
-		fputs(SCREEN_ENTER, stdout);
-	}
+	catch_signals(&caught);
 	while (!stopped && error == 0) {
+		if (suspended)
+			stand_still();
 		error = turn(&reader, name, json);
 		if (error == 0)
-			ppoll(NULL, 0, &second, &open_signals);
+			rest(&caught);
 	}
 	watch_restore();
 	segment_reader_close(&reader);

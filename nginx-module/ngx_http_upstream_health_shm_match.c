@@ -13,20 +13,13 @@
  */
 
 
-#include "ngx_http_upstream_health_shm_module.h"
-
-
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_UNKNOWN  ((uint64_t) 3 << 62)
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_NAMES_LEN    1024
+#include "ngx_http_upstream_health_shm_pool.h"
 
 
 static ngx_int_t ngx_http_upstream_health_shm_link_pools(
     ngx_http_upstream_health_shm_segment_t *segment);
 static ngx_int_t ngx_http_upstream_health_shm_add_addresses(
     ngx_http_upstream_health_shm_segment_t *segment);
-static void ngx_http_upstream_health_shm_add_observe(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf,
-    const struct health_host *host);
 static ngx_int_t ngx_http_upstream_health_shm_add_members(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_pool_t *pool);
 static size_t ngx_http_upstream_health_shm_sockaddr_key(struct sockaddr *sa,
@@ -43,6 +36,7 @@ ngx_int_t
 ngx_http_upstream_health_shm_match(
     ngx_http_upstream_health_shm_segment_t *segment)
 {
+    ngx_int_t                                  rc;
     ngx_uint_t                                 i;
     ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
 
@@ -56,9 +50,11 @@ ngx_http_upstream_health_shm_match(
 
     for (i = 0; i < segment->upstreams.nelts; i++) {
 
-        if (ngx_http_upstream_health_shm_add_members(hscfp[i], segment->pool)
-            != NGX_OK)
-        {
+        rc = hscfp[i]->pooled
+             ? ngx_http_upstream_health_shm_take_over(hscfp[i])
+             : ngx_http_upstream_health_shm_add_members(hscfp[i],
+                                                        segment->pool);
+        if (rc != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -132,6 +128,11 @@ ngx_http_upstream_health_shm_link_pools(
             segment->links[p] = link;
 
             hscf->npools++;
+
+            if (hscf->pooled) {
+                continue;
+            }
+
             n = ngx_http_upstream_health_shm_get32(&shm->pools[p].host_count);
 
             hscf->naddresses += ngx_min(n, shm->host_count - hscf->naddresses);
@@ -188,13 +189,7 @@ ngx_http_upstream_health_shm_add_addresses(
             link->conf->pools[link->conf->npools++] = p;
         }
 
-        /* the file may have changed since it was checked: check again */
-
-        host = ngx_http_upstream_health_shm_get32(&shm->pools[p].first_host);
-        host = ngx_min(host, shm->host_count);
-
-        n = ngx_http_upstream_health_shm_get32(&shm->pools[p].host_count);
-        n = ngx_min(n, shm->host_count - host);
+        n = ngx_http_upstream_health_shm_pool_hosts(shm, p, &host);
 
         /* no host is of two pools */
 
@@ -244,7 +239,24 @@ ngx_http_upstream_health_shm_add_addresses(
 }
 
 
-static void
+/* The file may have changed since it was checked: check again. */
+
+uint32_t
+ngx_http_upstream_health_shm_pool_hosts(struct health_shm *shm, uint32_t p,
+    uint32_t *first)
+{
+    uint32_t  n;
+
+    *first = ngx_http_upstream_health_shm_get32(&shm->pools[p].first_host);
+    *first = ngx_min(*first, shm->host_count);
+
+    n = ngx_http_upstream_health_shm_get32(&shm->pools[p].host_count);
+
+    return ngx_min(n, shm->host_count - *first);
+}
+
+
+void
 ngx_http_upstream_health_shm_add_observe(
     ngx_http_upstream_health_shm_srv_conf_t *hscf,
     const struct health_host *host)
@@ -513,117 +525,6 @@ ngx_http_upstream_health_shm_sockaddr_key(struct sockaddr *sa,
     buf[2] = (u_char) port;
 
     return 3 + len;
-}
-
-
-/*
- * Servers that nginx has and the segment does not: a typing error, mostly.
- * Where "upstream_health_shm" in http{} merely covers an upstream that nobody
- * checks, there is nothing to say.
- */
-
-void
-ngx_http_upstream_health_shm_name_unknown(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log)
-{
-    u_char                                  *p, *last;
-    u_char                                   names[
-                                      NGX_HTTP_UPSTREAM_HEALTH_SHM_NAMES_LEN];
-    uint64_t                                 key, previous;
-    uint32_t                                 hash;
-    ngx_int_t                                rc;
-    ngx_uint_t                               n, more, number;
-    ngx_http_upstream_rr_peer_t             *peer;
-    ngx_http_upstream_rr_peers_t            *peers;
-    ngx_http_upstream_health_shm_segment_t  *segment;
-
-    if (!hscf->unnamed) {
-        return;
-    }
-
-    segment = hscf->segment;
-
-    p = names;
-    last = names + sizeof(names);
-    n = 0;
-    more = 0;
-    number = 0;
-
-    ngx_crc32_init(hash);
-
-    for (peers = hscf->upstream->peer.data;
-         peers && (hscf->npools || hscf->explicit);
-         peers = peers->next)
-    {
-        ngx_http_upstream_rr_peers_rlock(peers);
-
-        for (peer = peers->peer; peer; peer = peer->next) {
-            number++;
-
-            if (ngx_http_upstream_health_shm_find_sockaddr(hscf,
-                                                peer->sockaddr, peer->socklen)
-                != NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE)
-            {
-                continue;
-            }
-
-            n++;
-            ngx_crc32_update(&hash, peer->name.data, peer->name.len);
-
-            if ((size_t) (last - p) < peer->name.len + 2) {
-                more++;
-                continue;
-            }
-
-            p = ngx_slprintf(p, last, "%s%V", p == names ? "" : ", ",
-                             &peer->name);
-        }
-
-        ngx_http_upstream_rr_peers_unlock(peers);
-    }
-
-    if (n == 0) {
-        /* a list that is yet to be resolved has time */
-
-        hscf->unnamed = (number == 0);
-        return;
-    }
-
-    ngx_crc32_final(hash);
-
-    key = (uint64_t) ngx_crc32_long(hscf->upstream->host.data,
-                                    hscf->upstream->host.len) << 16
-          | (hscf->upstream->host.len & 0xffff)
-          | NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_UNKNOWN;
-
-    rc = ngx_http_upstream_health_shm_say(segment, key,
-                                          segment->inode << 32 ^ hash,
-                                          &previous);
-    if (rc == NGX_AGAIN) {
-        return;
-    }
-
-    hscf->unnamed = 0;
-
-    if (rc == NGX_DECLINED) {
-        return;
-    }
-
-    if (more) {
-        ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "upstream_health: segment \"%V\" does not know these "
-                      "servers of upstream \"%V\" as \"%V\", they count as up: "
-                      "%*s and %ui more", &segment->path,
-                      &hscf->upstream->host, &hscf->name,
-                      (size_t) (p - names), names, more);
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_WARN, log, 0,
-                  "upstream_health: segment \"%V\" does not know these "
-                  "servers of upstream \"%V\" as \"%V\", they count as up: "
-                  "%*s", &segment->path, &hscf->upstream->host, &hscf->name,
-                  (size_t) (p - names), names);
 }
 
 

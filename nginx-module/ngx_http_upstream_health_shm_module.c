@@ -4,7 +4,8 @@
  * requests.  This file is what nginx sees of the module: its directive and
  * which upstreams it covers.
  *
- *   upstream_health_shm [FILE] [upstream=NAME] [stale=TIME] | off;
+ *   upstream_health_shm [FILE] [upstream=NAME] [key=EXPRESSION] [stale=TIME]
+ *                       | off;
  *   context: http, upstream
  *
  * Live failures go to "report.sock" in the folder of FILE, see report.c.
@@ -15,7 +16,7 @@
  */
 
 
-#include "ngx_http_upstream_health_shm_module.h"
+#include "ngx_http_upstream_health_shm_pool.h"
 
 
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_PATH       "/run/checkerd/health.shm"
@@ -81,7 +82,7 @@ static ngx_http_module_t  ngx_http_upstream_health_shm_module_ctx = {
 
     ngx_http_upstream_health_shm_create_main_conf, /* create main
                                                       configuration */
-    NULL,                                  /* init main configuration */
+    ngx_http_upstream_health_shm_init_main_conf, /* init main configuration */
 
     ngx_http_upstream_health_shm_create_srv_conf, /* create server
                                                      configuration */
@@ -165,6 +166,10 @@ ngx_http_upstream_health_shm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (cf->cmd_type == NGX_HTTP_UPS_CONF) {
+        return ngx_http_upstream_health_shm_place(cf, hscf);
+    }
+
     return NGX_CONF_OK;
 }
 
@@ -178,7 +183,8 @@ ngx_http_upstream_health_shm_set_file(ngx_conf_t *cf,
     }
 
     if (ngx_strlchr(value->data, value->data + value->len, '=')) {
-        return "is unknown, allowed are a file, \"upstream=\" and \"stale=\"";
+        return "is unknown, allowed are a file, \"upstream=\", \"key=\" and "
+               "\"stale=\"";
     }
 
     if (hscf->path.data) {
@@ -241,7 +247,32 @@ static char *
 ngx_http_upstream_health_shm_set_key(ngx_conf_t *cf,
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_str_t *value)
 {
-    return "is for upstreams without servers, which are not supported yet";
+    ngx_http_compile_complex_value_t  ccv;
+
+    if (hscf->key) {
+        return "is duplicate";
+    }
+
+    if (cf->cmd_type == NGX_HTTP_MAIN_CONF) {
+        return "is allowed in \"upstream\" only";
+    }
+
+    hscf->key = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (hscf->key == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = hscf->key;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -298,6 +329,7 @@ ngx_http_upstream_health_shm_create_srv_conf(ngx_conf_t *cf)
      *
      *     hscf->path = { 0, NULL };
      *     hscf->name = { 0, NULL };
+     *     hscf->key = NULL;
      *     and all that is for covered upstreams
      */
 
@@ -402,6 +434,15 @@ ngx_http_upstream_health_shm_cover(ngx_conf_t *cf,
         return hscf->explicit ? NGX_ERROR : NGX_OK;
     }
 
+    if (hscf->key && !hscf->pooled) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "parameter \"key=\" of \"upstream_health_shm\" is for "
+                      "upstreams without servers: use \"hash\" in upstream "
+                      "\"%V\" in %s:%ui",
+                      &uscf->host, uscf->file_name, uscf->line);
+        return NGX_ERROR;
+    }
+
     hscf->segment = ngx_http_upstream_health_shm_get_segment(cf, &hscf->path);
     if (hscf->segment == NULL) {
         return NGX_ERROR;
@@ -427,7 +468,14 @@ ngx_http_upstream_health_shm_cover(ngx_conf_t *cf,
     hscf->upstream = uscf;
 
     hscf->original_init_peer = uscf->peer.init;
-    uscf->peer.init = ngx_http_upstream_health_shm_init_peer;
+
+    if (hscf->pooled) {
+        hscf->slot = peers->peer;
+        uscf->peer.init = ngx_http_upstream_health_shm_init_pool_peer;
+
+    } else {
+        uscf->peer.init = ngx_http_upstream_health_shm_init_peer;
+    }
 
     return NGX_OK;
 }

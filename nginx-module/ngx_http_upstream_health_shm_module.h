@@ -11,10 +11,22 @@
  *   shared      one per path, in an nginx shared zone that outlives reloads;
  *               what has been said already, so that it is said once
  *
+ *   snapshot    for an upstream without servers, what a worker made of its
+ *               pools; goes with the last request that uses it, see pool.h
+ *
  * module.c     directives, covering upstreams
+ * placeholder.c  upstreams without servers, and what nginx makes of them
  * peer.c       the wrapped peer handlers
+ * pool.c       those of an upstream without servers
+ * snapshot.c   its tiers and hosts
+ * host.c       addresses and names of these
+ * live.c       what traffic tells of them
+ * weights.c    from host words to what they get
+ * balance.c    which of them is next
  * segment.c    mapping, replacing, heartbeat, the timer
+ * condition.c  what is said of the file
  * match.c      which host is which peer
+ * unknown.c    what is no peer, what is no host
  * sync.c       from host words to peer->down
  * zone.c       the shared zone
  * events.c     event lines and the hook
@@ -46,6 +58,12 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK    1000   /* ms */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON    20     /* ms, if work is left */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_BATCH   64     /* events at a time */
+
+/* what can be said once is kept by keys with one of these at their top */
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_USABLE   ((uint64_t) 1 << 62)
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_STALE    ((uint64_t) 2 << 62)
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_UNKNOWN  ((uint64_t) 3 << 62)
 
 
 #if (NGX_HTTP_UPSTREAM_ZONE && nginx_version >= 1027003)
@@ -96,6 +114,12 @@ typedef struct {
 } ngx_http_upstream_health_shm_list_t;
 
 
+/* tiers and hosts of an upstream without servers, see pool.h */
+
+typedef struct ngx_http_upstream_health_shm_snapshot_s
+    ngx_http_upstream_health_shm_snapshot_t;
+
+
 /* covered upstreams of a pool of the segment */
 
 typedef struct ngx_http_upstream_health_shm_link_s
@@ -104,6 +128,7 @@ typedef struct ngx_http_upstream_health_shm_link_s
 struct ngx_http_upstream_health_shm_link_s {
     ngx_http_upstream_health_shm_srv_conf_t  *conf;
     ngx_http_upstream_health_shm_link_t      *next;
+    ngx_uint_t                                tier;  /* of conf->snapshot */
 };
 
 
@@ -202,6 +227,7 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     ngx_str_t                                 path;
     ngx_str_t                                 name;
     ngx_msec_t                                stale;
+    ngx_http_complex_value_t                 *key;
 
     /* the rest is for covered upstreams only */
 
@@ -217,6 +243,11 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     uint32_t                                 *pools;
     ngx_uint_t                                npools;
 
+    /* without servers: what it has instead, and the peer to hand it out by */
+
+    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
+    ngx_http_upstream_rr_peer_t              *slot;
+
     /* all that any of its hosts wants to be told of live traffic */
     struct health_host                        any;
 
@@ -228,6 +259,10 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     uint64_t                                  said;
 
     unsigned                                  explicit:1;
+    unsigned                                  placed:1;  /* a placeholder */
+    unsigned                                  late:1;    /* after a balancer */
+    unsigned                                  pooled:1;  /* has no servers */
+    unsigned                                  outdated:1; /* the snapshot */
     unsigned                                  active:1;
     unsigned                                  pending:1;
     unsigned                                  unnamed:1;
@@ -260,8 +295,39 @@ ngx_http_upstream_health_shm_get32(const uint32_t *p)
 }
 
 
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_changed(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    if (health_load(segment->word) != segment->generation) {
+        return 1;
+    }
+
+#if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
+
+    if (hscf->config
+        && *(volatile ngx_uint_t *) hscf->config != hscf->config_seen)
+    {
+        return 1;
+    }
+
+#endif
+
+    return 0;
+}
+
+
+/* placeholder.c */
+
+char *ngx_http_upstream_health_shm_place(ngx_conf_t *cf,
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
+char *ngx_http_upstream_health_shm_init_main_conf(ngx_conf_t *cf, void *conf);
+
 /* peer.c */
 
+void ngx_http_upstream_health_shm_catch_up(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
 ngx_int_t ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 
@@ -276,10 +342,22 @@ void ngx_http_upstream_health_shm_start(
     ngx_http_upstream_health_shm_main_conf_t *hmcf, ngx_cycle_t *cycle);
 void ngx_http_upstream_health_shm_stop(void *data);
 
+/* condition.c */
+
+void ngx_http_upstream_health_shm_say_usable(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+void ngx_http_upstream_health_shm_say_stale(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
+
 /* match.c */
 
 ngx_int_t ngx_http_upstream_health_shm_match(
     ngx_http_upstream_health_shm_segment_t *segment);
+uint32_t ngx_http_upstream_health_shm_pool_hosts(struct health_shm *shm,
+    uint32_t p, uint32_t *first);
+void ngx_http_upstream_health_shm_add_observe(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    const struct health_host *host);
 size_t ngx_http_upstream_health_shm_host_key(struct health_shm *shm,
     uint32_t host, u_char *buf);
 ngx_uint_t ngx_http_upstream_health_shm_find(
@@ -289,7 +367,12 @@ ngx_uint_t ngx_http_upstream_health_shm_find_sockaddr(
     socklen_t socklen);
 ngx_uint_t ngx_http_upstream_health_shm_find_end(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n);
+
+/* unknown.c */
+
 void ngx_http_upstream_health_shm_name_unknown(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
+void ngx_http_upstream_health_shm_name_missing(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
 
 /* sync.c */
@@ -328,6 +411,12 @@ void ngx_http_upstream_health_shm_set_report(ngx_conf_t *cf,
     ngx_http_upstream_health_shm_segment_t *segment);
 void ngx_http_upstream_health_shm_observe(ngx_peer_connection_t *pc,
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t state);
+ngx_uint_t ngx_http_upstream_health_shm_failed(ngx_peer_connection_t *pc,
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t state,
+    ngx_uint_t *status);
+void ngx_http_upstream_health_shm_report(
+    ngx_http_upstream_health_shm_segment_t *segment, uint32_t host,
+    ngx_uint_t status);
 void ngx_http_upstream_health_shm_hello(
     ngx_http_upstream_health_shm_segment_t *segment);
 void ngx_http_upstream_health_shm_forget_failures(

@@ -31,31 +31,6 @@ static ngx_int_t ngx_http_upstream_health_shm_set_session(
 static void ngx_http_upstream_health_shm_save_session(
     ngx_peer_connection_t *pc, void *data);
 #endif
-static void ngx_http_upstream_health_shm_catch_up(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf);
-
-
-static ngx_inline ngx_uint_t
-ngx_http_upstream_health_shm_changed(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf,
-    ngx_http_upstream_health_shm_segment_t *segment)
-{
-    if (health_load(segment->word) != segment->generation) {
-        return 1;
-    }
-
-#if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
-
-    if (hscf->config
-        && *(volatile ngx_uint_t *) hscf->config != hscf->config_seen)
-    {
-        return 1;
-    }
-
-#endif
-
-    return 0;
-}
 
 
 ngx_int_t
@@ -213,7 +188,7 @@ ngx_http_upstream_health_shm_save_session(ngx_peer_connection_t *pc,
 
 /* Peers now; lines, hooks and a new mapping when the request is out of here. */
 
-static void
+void
 ngx_http_upstream_health_shm_catch_up(
     ngx_http_upstream_health_shm_srv_conf_t *hscf)
 {

@@ -94,17 +94,19 @@ ngx_http_upstream_health_shm_set_report(ngx_conf_t *cf,
 }
 
 
-/* A try is over.  Its connection and its peer's address are still there. */
+/*
+ * A try is over.  Its connection and its peer's address are still there.  Is
+ * it a failure that some host of the upstream wants to be told of?  *status is
+ * 0 if there was no answer at all.
+ */
 
-void
-ngx_http_upstream_health_shm_observe(ngx_peer_connection_t *pc,
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t state)
+ngx_uint_t
+ngx_http_upstream_health_shm_failed(ngx_peer_connection_t *pc,
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t state,
+    ngx_uint_t *status)
 {
-    ngx_uint_t                               i, end, status;
-    ngx_connection_t                        *c;
-    ngx_http_upstream_t                     *u;
-    const struct health_host                *host;
-    ngx_http_upstream_health_shm_segment_t  *segment;
+    ngx_connection_t     *c;
+    ngx_http_upstream_t  *u;
 
     u = (ngx_http_upstream_t *) ((u_char *) pc
                                  - offsetof(ngx_http_upstream_t, peer));
@@ -116,27 +118,33 @@ ngx_http_upstream_health_shm_observe(ngx_peer_connection_t *pc,
          * the status of early hints stays in state for good
          */
 
-        status = u->state->status;
+        *status = u->state->status;
 
-        if (status < NGX_HTTP_OK) {
-            status = u->headers_in.status_n;
+        if (*status < NGX_HTTP_OK) {
+            *status = u->headers_in.status_n;
         }
 
-        if (!health_host_fails_with(&hscf->any, status)) {
-            return;
-        }
+        return health_host_fails_with(&hscf->any, *status);
+    }
 
-    } else {
-        c = pc->connection;
+    *status = 0;
 
-        if (!(state & NGX_PEER_FAILED)
-            || hscf->any.observe == HEALTH_OBSERVE_OFF
-            || (pc->cached && c && !c->read->timedout && !c->write->timedout))
-        {
-            return;
-        }
+    c = pc->connection;
 
-        status = 0;
+    return (state & NGX_PEER_FAILED)
+           && hscf->any.observe != HEALTH_OBSERVE_OFF
+           && !(pc->cached && c && !c->read->timedout && !c->write->timedout);
+}
+
+
+void
+ngx_http_upstream_health_shm_observe(ngx_peer_connection_t *pc,
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t state)
+{
+    ngx_uint_t  i, end, status;
+
+    if (!ngx_http_upstream_health_shm_failed(pc, hscf, state, &status)) {
+        return;
     }
 
     i = ngx_http_upstream_health_shm_find_sockaddr(hscf, pc->sockaddr,
@@ -146,19 +154,31 @@ ngx_http_upstream_health_shm_observe(ngx_peer_connection_t *pc,
         return;
     }
 
-    segment = hscf->segment;
     end = ngx_http_upstream_health_shm_find_end(hscf, i);
 
     for ( /* void */ ; i < end; i++) {
-        host = &segment->shm.hosts[hscf->addresses[i].host];
+        ngx_http_upstream_health_shm_report(hscf->segment,
+                                            hscf->addresses[i].host, status);
+    }
+}
 
-        if (status ? (host->observe == HEALTH_OBSERVE_STATUS
-                      && health_host_fails_with(host, status))
-                   : (host->observe != HEALTH_OBSERVE_OFF))
-        {
-            ngx_http_upstream_health_shm_fail(segment,
-                                              hscf->addresses[i].host, status);
-        }
+
+/* A failure of this host, if that is one for it. */
+
+void
+ngx_http_upstream_health_shm_report(
+    ngx_http_upstream_health_shm_segment_t *segment, uint32_t host,
+    ngx_uint_t status)
+{
+    const struct health_host  *h;
+
+    h = &segment->shm.hosts[host];
+
+    if (status ? (h->observe == HEALTH_OBSERVE_STATUS
+                  && health_host_fails_with(h, status))
+               : (h->observe != HEALTH_OBSERVE_OFF))
+    {
+        ngx_http_upstream_health_shm_fail(segment, host, status);
     }
 }
 

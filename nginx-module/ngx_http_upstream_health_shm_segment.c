@@ -17,19 +17,11 @@
  */
 
 
-#include "ngx_http_upstream_health_shm_module.h"
+#include "ngx_http_upstream_health_shm_pool.h"
 
 
 /* the greatest segment that the limits of health_shm.h allow is below */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SIZE  ((off_t) 4 << 30)
-
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_USABLE    1
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_STALE     2
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_ABSENT    3
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_DAMAGED   4
-
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_USABLE  ((uint64_t) 1 << 62)
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_STALE   ((uint64_t) 2 << 62)
 
 
 static void ngx_http_upstream_health_shm_handler(ngx_event_t *ev);
@@ -48,10 +40,6 @@ static void ngx_http_upstream_health_shm_release(
     ngx_http_upstream_health_shm_segment_t *segment);
 static void ngx_http_upstream_health_shm_judge(
     ngx_http_upstream_health_shm_segment_t *segment);
-static void ngx_http_upstream_health_shm_say_usable(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
-static void ngx_http_upstream_health_shm_say_stale(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log);
 
 
 static const uint64_t  ngx_http_upstream_health_shm_no_word = 0;
@@ -191,8 +179,9 @@ ngx_http_upstream_health_shm_stop(void *data)
 {
     ngx_http_upstream_health_shm_main_conf_t  *hmcf = data;
 
-    ngx_uint_t                                i;
-    ngx_http_upstream_health_shm_segment_t  **segment;
+    ngx_uint_t                                 i;
+    ngx_http_upstream_health_shm_segment_t   **segment;
+    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
 
     if (ngx_http_upstream_health_shm_running != hmcf) {
         return;
@@ -212,6 +201,18 @@ ngx_http_upstream_health_shm_stop(void *data)
 
     for (i = 0; i < hmcf->segments.nelts; i++) {
         ngx_http_upstream_health_shm_release(segment[i]);
+    }
+
+    /* requests that go on have their own hold on them */
+
+    hscfp = hmcf->upstreams.elts;
+
+    for (i = 0; i < hmcf->upstreams.nelts; i++) {
+
+        if (hscfp[i]->snapshot) {
+            ngx_http_upstream_health_shm_let_go(hscfp[i]->snapshot);
+            hscfp[i]->snapshot = NULL;
+        }
     }
 
     ngx_http_upstream_health_shm_hang_up();
@@ -290,6 +291,8 @@ ngx_http_upstream_health_shm_follow(
     if (segment->all || health_load(segment->word) != segment->generation) {
         ngx_http_upstream_health_shm_sync(segment);
     }
+
+    ngx_http_upstream_health_shm_renew(segment);
 }
 
 
@@ -323,7 +326,13 @@ ngx_http_upstream_health_shm_speak(
 
     for (i = 0; i < segment->upstreams.nelts; i++) {
         ngx_http_upstream_health_shm_say_stale(hscfp[i], log);
-        ngx_http_upstream_health_shm_name_unknown(hscfp[i], log);
+
+        if (hscfp[i]->pooled) {
+            ngx_http_upstream_health_shm_name_missing(hscfp[i], log);
+
+        } else {
+            ngx_http_upstream_health_shm_name_unknown(hscfp[i], log);
+        }
     }
 
     if (segment->ticket == 0) {
@@ -518,102 +527,5 @@ ngx_http_upstream_health_shm_judge(
                 ngx_http_upstream_health_shm_refresh(hscfp[i]);
             }
         }
-    }
-}
-
-
-static void
-ngx_http_upstream_health_shm_say_usable(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log)
-{
-    uint64_t   condition, previous;
-    ngx_int_t  rc;
-
-    if (segment->reason == NULL) {
-        condition = NGX_HTTP_UPSTREAM_HEALTH_SHM_USABLE;
-
-    } else if (segment->err) {
-        condition = NGX_HTTP_UPSTREAM_HEALTH_SHM_ABSENT
-                    | (uint64_t) segment->err << 8;
-
-    } else {
-        condition = NGX_HTTP_UPSTREAM_HEALTH_SHM_DAMAGED
-                    | (uint64_t) ngx_crc32_short((u_char *) segment->reason,
-                                              ngx_strlen(segment->reason)) << 8;
-    }
-
-    if (condition == segment->said) {
-        return;
-    }
-
-    rc = ngx_http_upstream_health_shm_say(segment,
-                                       NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_USABLE,
-                                       condition, &previous);
-    if (rc == NGX_AGAIN) {
-        return;
-    }
-
-    segment->said = condition;
-
-    if (rc == NGX_DECLINED) {
-        return;
-    }
-
-    if (segment->reason) {
-        ngx_log_error(NGX_LOG_ERR, log, segment->err,
-                      "upstream_health: segment \"%V\" %s%s, %s",
-                      &segment->path,
-                      segment->err ? "" : "is not usable: ", segment->reason,
-                      segment->mapped ? "the one before it is in use"
-                                      : "health is ignored");
-
-    } else if (previous) {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "upstream_health: segment \"%V\" is in use, "
-                      "health is enforced", &segment->path);
-    }
-}
-
-
-static void
-ngx_http_upstream_health_shm_say_stale(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_log_t *log)
-{
-    uint64_t                                 condition, previous;
-    ngx_int_t                                rc;
-    ngx_http_upstream_health_shm_segment_t  *segment;
-
-    condition = hscf->active ? NGX_HTTP_UPSTREAM_HEALTH_SHM_USABLE
-                             : NGX_HTTP_UPSTREAM_HEALTH_SHM_STALE;
-
-    if (condition == hscf->said) {
-        return;
-    }
-
-    segment = hscf->segment;
-
-    rc = ngx_http_upstream_health_shm_say(segment,
-                                    NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_STALE
-                                    | hscf->stale, condition, &previous);
-    if (rc == NGX_AGAIN) {
-        return;
-    }
-
-    hscf->said = condition;
-
-    if (rc == NGX_DECLINED) {
-        return;
-    }
-
-    if (!hscf->active) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "upstream_health: segment \"%V\" is stale, "
-                      "no heartbeat for %Mms, health is ignored",
-                      &segment->path, hscf->stale);
-
-    } else if (previous) {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "upstream_health: segment \"%V\" is alive again, "
-                      "health is enforced", &segment->path);
     }
 }

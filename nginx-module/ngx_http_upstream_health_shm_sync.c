@@ -25,7 +25,7 @@
  */
 
 
-#include "ngx_http_upstream_health_shm_module.h"
+#include "ngx_http_upstream_health_shm_pool.h"
 
 
 /* peers that are looked at under one lock */
@@ -72,6 +72,11 @@ ngx_http_upstream_health_shm_refresh(
     ngx_http_upstream_rr_peers_t  *peers;
 
     hscf->pending = 0;
+
+    if (hscf->pooled) {
+        ngx_http_upstream_health_shm_weigh_all(hscf);
+        return;
+    }
 
 #if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
 
@@ -260,6 +265,11 @@ ngx_http_upstream_health_shm_sync_host(
         hscf = link->conf;
 
         if (!hscf->active) {
+            continue;
+        }
+
+        if (hscf->pooled) {
+            ngx_http_upstream_health_shm_weigh_host(hscf, link->tier, host);
             continue;
         }
 

@@ -2,8 +2,9 @@
  *
  * $upstream_health_up_NAME   how many hosts of upstream{} NAME take traffic,
  *                            by the segment; how many servers are not
- *                            configured `down` while health is ignored; empty
- *                            if NAME is no covered upstream
+ *                            configured `down`, or hosts no person took out,
+ *                            while health is ignored; empty if NAME is no
+ *                            covered upstream
  * $upstream_health_seq       the last event acted on when this request's peer
  *                            was picked; empty if none was
  *
@@ -14,7 +15,7 @@
  */
 
 
-#include "ngx_http_upstream_health_shm_module.h"
+#include "ngx_http_upstream_health_shm_pool.h"
 
 
 static ngx_int_t ngx_http_upstream_health_shm_up_variable(
@@ -100,6 +101,9 @@ ngx_http_upstream_health_shm_up_variable(ngx_http_request_t *r,
                              health_shm_pool_word(&hscf->segment->shm,
                                                   hscf->pools[i]));
         }
+
+    } else if (hscf->pooled) {
+        up = hscf->snapshot ? hscf->snapshot->usable : 0;
 
     } else {
 

@@ -11,6 +11,7 @@ waited for when it gives up; `settle` alone sleeps for a fixed time.
 """
 
 import http.client
+import itertools
 import os
 import re
 import signal
@@ -47,18 +48,16 @@ def settle():
     time.sleep(1.05)
 
 
-_ports = iter(())
+# Programs that run at once have ranges of their own, below what the kernel
+# hands out.
+_first_port = int(os.environ.get("CHECKERD_PORTS",
+                                 30000 + os.getpid() % 8 * 300))
+_ports = itertools.cycle(range(_first_port, _first_port + 300))
 
 
 def free_port():
-    """A port that nobody listens on, below those the kernel hands out."""
-    global _ports
-    while True:
-        port = next(_ports, None)
-        if port is None:
-            start = 20000 + os.getpid() % 100 * 100
-            _ports = iter(range(start, start + 10000))
-            continue
+    """A port that nobody listens on, from the range of this test program."""
+    for port in _ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -158,7 +157,8 @@ http {{
         if PRELOAD:
             environment["LD_PRELOAD"] = PRELOAD
         # nginx frees nothing at exit, and all modules define ngx_modules[]
-        environment["ASAN_OPTIONS"] = "detect_leaks=0:detect_odr_violation=0"
+        environment["ASAN_OPTIONS"] = ("detect_leaks=0:detect_odr_violation=0:"
+                                       "quarantine_size_mb=64")
         return environment
 
     def test(self):

@@ -27,23 +27,39 @@ class Segment:
         assert answer and answer[0] == "ok", f"{line}: {answer}"
         return answer[1] if len(answer) > 1 else ""
 
+    def tell_all(self, lines):
+        """Many lines; as many at a time as a pipe takes with its answers."""
+        for at in range(0, len(lines), 1000):
+            some = lines[at:at + 1000]
+            self.process.stdin.write("\n".join(some) + "\n")
+            self.process.stdin.flush()
+            for line in some:
+                assert self.process.stdout.readline().startswith("ok"), line
+
     def observe(self, mode, fail_status=""):
         """What hosts that are described from here on want to be told."""
         self.tell(f"observe {mode} {fail_status}".rstrip())
 
     def pools(self, pools, upstream="web"):
         """pools = {name: [backend or address, ...]}; host ids are a, b, ...
-        or the backends' own names.  A name may be (name, upstream)."""
+        or the backends' own names.  A name may be (name, upstream), or
+        (name, upstream, priority, balance); a host (host, "weight=2 ...")."""
         for name, hosts in pools.items():
-            name, of = name if isinstance(name, tuple) else (name, upstream)
-            self.tell(f"pool {name} {of}")
+            if not isinstance(name, tuple):
+                name = (name, upstream)
+            self.tell("pool " + " ".join(str(word) for word in name))
             for number, host in enumerate(hosts):
+                host, keys = host if isinstance(host, tuple) else (host, "")
                 if isinstance(host, str):
                     identity, address = f"h{number}", host
                 else:
                     identity, address = host.name, host.address
-                self.tell(f"host {identity} {address}")
+                self.tell(f"host {identity} {address} {keys}".rstrip())
         return self.tell("activate")
+
+    def weigh(self, host, weight, configured=""):
+        """Effective weight, in 1/256 of a unit, and the one it comes from."""
+        self.tell(f"weigh {host} {weight} {configured}".rstrip())
 
     def set(self, host, state, failcount=0, outcome="NONE", status=0):
         return int(self.tell(

@@ -4,13 +4,16 @@
  * writer what a line on standard input says, and answers each with one line,
  * "ok ..." or "error ...".  In between it keeps the heart beating.
  *
- *   pool NAME UPSTREAM              describes the next topology,
+ *   pool NAME UPSTREAM [PRIORITY BALANCE]  describes the next topology,
  *   observe off|connect|status [MASKS]  of the hosts that follow,
- *   host ID ADDRESS                 pool by pool,
+ *   host ID ADDRESS [KEY=NUMBER ...]    pool by pool,
+ *                                   KEY: weight max_conns max_fails
+ *                                   fail_timeout, in ms
  *   activate                        which then takes force: ok FATE
  *   set POOL/HOST STATE [FAILCOUNT OUTCOME STATUS]      ok SEQ
  *                                   STATE: up down drain ordered-down
  *   quiet POOL/HOST STATE           the same without an event: ok 0
+ *   weigh POOL/HOST WEIGHT [CONFIGURED]     the former in 1/256: ok 0
  *   tell KIND POOL                  an event about no host, KIND by number
  *   flip COUNT POOL/HOST            down, up, down, ...: COUNT transitions
  *   heart stop | heart beat
@@ -33,7 +36,7 @@
 
 #define MAX_POOLS   4096
 #define MAX_HOSTS   65536
-#define MAX_WORDS   6
+#define MAX_WORDS   7
 #define BEAT_MS     100
 #define LINE_SIZE   512
 
@@ -86,13 +89,20 @@ static int answer_number(uint64_t number)
 static int add_pool(struct tool *tool, char **words, int count)
 {
 	struct config *config = &tool->config;
+	unsigned balance = 0;
 
-	(void) count;
 	if (config->pool_count == MAX_POOLS)
 		return -E2BIG;
+	while (count > 4 && balance < HEALTH_BALANCE_COUNT &&
+	       strcmp(health_balance_name(balance), words[4]) != 0)
+		balance++;
+	if (balance == HEALTH_BALANCE_COUNT)
+		return -EINVAL;
 	tool->pools[config->pool_count++] = (struct pool_config) {
 		.name = strdup(words[1]),
 		.upstream = strdup(words[2]),
+		.priority = count > 3 ? (uint16_t) atoi(words[3]) : 0,
+		.balance = (enum health_balance) balance,
 		.hosts = tool->hosts + config->host_count,
 	};
 	return answer("ok", "");
@@ -113,6 +123,24 @@ static int observe(struct tool *tool, char **words, int count)
 	return answer("ok", "");
 }
 
+static int set_key(struct host_config *host, const char *word)
+{
+	const char *equals = strchr(word, '=');
+	uint32_t number = equals ? (uint32_t) atoi(equals + 1) : 0;
+
+	if (strncmp(word, "weight=", 7) == 0)
+		host->weight = (uint16_t) number;
+	else if (strncmp(word, "max_conns=", 10) == 0)
+		host->max_conns = number;
+	else if (strncmp(word, "max_fails=", 10) == 0)
+		host->max_fails = number;
+	else if (strncmp(word, "fail_timeout=", 13) == 0)
+		host->fail_timeout_ms = number;
+	else
+		return -EINVAL;
+	return 0;
+}
+
 static int add_host(struct tool *tool, char **words, int count)
 {
 	struct config *config = &tool->config;
@@ -120,18 +148,44 @@ static int add_host(struct tool *tool, char **words, int count)
 	size_t name_length;
 	uint16_t port;
 
-	(void) count;
 	if (config->host_count == MAX_HOSTS || config->pool_count == 0)
 		return -E2BIG;
 	*host = (struct host_config) { .id = strdup(words[1]),
 		                       .weight = 1,
+		                       .max_fails = 1,
+		                       .fail_timeout_ms = 10000,
 		                       .settings = &tool->settings };
+	for (int i = 3; i < count; i++)
+		if (set_key(host, words[i]) < 0)
+			return -EINVAL;
 	if (address_parse(&host->address, words[2], &name_length, &port) < 0)
 		return -EINVAL;
 	tool->observes[config->host_count] = tool->observe;
 	tool->pools[config->pool_count - 1].host_count++;
 	config->host_count++;
 	return answer("ok", "");
+}
+
+static void set_configured(struct tool *tool, uint32_t host, uint16_t weight)
+{
+	const struct health_shm *shm = segment_writer_shm(tool->writer);
+	struct health_detail *detail =
+	        (struct health_detail *) (uintptr_t) &shm->details[host];
+
+	detail->weight = weight;
+}
+
+/* Constant for readers, but the mapping is the writer's. */
+static void poke(struct tool *tool, uint32_t number)
+{
+	const struct health_shm *shm = segment_writer_shm(tool->writer);
+	const struct observation *from = &tool->observes[number];
+	struct health_host *host =
+	        (struct health_host *) (uintptr_t) &shm->hosts[number];
+	host->observe = from->mode;
+	memcpy(host->live_fail_status, from->fail_status.bits,
+	       sizeof(host->live_fail_status));
+	set_configured(tool, number, tool->hosts[number].weight);
 }
 
 static uint64_t pool_word(const struct health_shm *shm, uint32_t pool,
@@ -148,6 +202,30 @@ static uint64_t pool_word(const struct health_shm *shm, uint32_t pool,
 	return health_pool_word_make(routable, up, 0);
 }
 
+/* Hosts that are new, before anybody sees them. */
+static void publish_fresh(struct tool *tool)
+{
+	const struct health_shm *shm = segment_writer_shm(tool->writer);
+
+	for (uint32_t h = 0; h < shm->host_count; h++) {
+		uint32_t pool = shm->hosts[h].pool, next = shm->pools[pool].first_host +
+		                                           shm->pools[pool].host_count;
+		struct segment_change change = { .host = h };
+
+		poke(tool, h);
+		if (health_shm_word(shm, h) != 0)
+			continue;
+		change.word = health_word_make(
+		        HEALTH_UNKNOWN, HEALTH_AUTO, 1, 0,
+		        tool->hosts[h].weight * HEALTH_WEIGHT_UNIT, 0,
+		        HEALTH_NONE);
+		/* counted once: there may be very many */
+		if (h + 1 == next)
+			change.pool_word = pool_word(shm, pool, h, change.word);
+		segment_writer_publish(tool->writer, &change);
+	}
+}
+
 static uint64_t publish(struct tool *tool, uint32_t host, uint64_t word,
                         struct health_event *event)
 {
@@ -162,25 +240,22 @@ static uint64_t publish(struct tool *tool, uint32_t host, uint64_t word,
 	return segment_writer_publish(tool->writer, &change);
 }
 
-/* Constant for readers, but the mapping is the writer's. */
-static void poke_observe(const struct health_host *host,
-                         const struct observation *from)
+/* What was described: the next topology is described anew. */
+static void forget(struct tool *tool)
 {
-	struct health_host *to = (struct health_host *) (uintptr_t) host;
-
-	to->observe = from->mode;
-	memcpy(to->live_fail_status, from->fail_status.bits,
-	       sizeof(to->live_fail_status));
+	for (uint32_t p = 0; p < tool->config.pool_count; p++) {
+		free((char *) (uintptr_t) tool->pools[p].name);
+		free((char *) (uintptr_t) tool->pools[p].upstream);
+	}
+	for (uint32_t h = 0; h < tool->config.host_count; h++)
+		free((char *) (uintptr_t) tool->hosts[h].id);
+	tool->config = (struct config) { .pool_count = 0 };
 }
 
 static int activate(struct tool *tool, char **words, int count)
 {
 	static const char *const fates[] = { "created", "adopted", "replaced" };
-	const uint64_t fresh = health_word_make(HEALTH_UNKNOWN, HEALTH_AUTO, 1,
-	                                        0, HEALTH_WEIGHT_UNIT, 0,
-	                                        HEALTH_NONE);
 	struct topology topology;
-	const struct health_shm *shm;
 	int fate, rc;
 
 	(void) words;
@@ -194,17 +269,12 @@ static int activate(struct tool *tool, char **words, int count)
 	topology_clear(&topology);
 	if (fate < 0)
 		return fate;
-	shm = segment_writer_shm(tool->writer);
-	for (uint32_t h = 0; h < shm->host_count; h++) {
-		poke_observe(&shm->hosts[h], &tool->observes[h]);
-		if (health_shm_word(shm, h) == 0)
-			publish(tool, h, fresh, NULL);
-	}
+	publish_fresh(tool);
 	segment_writer_beat(tool->writer, now_us(CLOCK_MONOTONIC));
 	rc = segment_writer_activate(tool->writer);
 	if (rc < 0)
 		return rc;
-	tool->config = (struct config) { .pool_count = 0 };
+	forget(tool);
 	tool->active = true;
 	return answer("ok", fates[fate]);
 }
@@ -235,8 +305,8 @@ static int find_host(const struct health_shm *shm, const char *name,
 	return -ENOENT;
 }
 
-static int make_word(const char *state, uint32_t failcount, unsigned outcome,
-                     uint64_t *ret)
+static int make_word(const char *state, uint32_t weight, uint32_t failcount,
+                     unsigned outcome, uint64_t *ret)
 {
 	static const struct {
 		const char *name;
@@ -253,8 +323,7 @@ static int make_word(const char *state, uint32_t failcount, unsigned outcome,
 		if (strcmp(states[i].name, state) != 0)
 			continue;
 		*ret = health_word_make(states[i].verdict, states[i].admin,
-		                        i == 0, 0, HEALTH_WEIGHT_UNIT,
-		                        failcount,
+		                        i == 0, 0, weight, failcount,
 		                        (enum health_outcome) outcome);
 		return 0;
 	}
@@ -294,6 +363,12 @@ static uint64_t publish_event(struct tool *tool, uint32_t host, uint64_t word,
 	return publish(tool, host, word, event.kind ? &event : NULL);
 }
 
+static uint32_t weight_of(struct tool *tool, uint32_t host)
+{
+	return health_word_weight(
+	        health_shm_word(segment_writer_shm(tool->writer), host));
+}
+
 static unsigned outcome_by_name(const char *name)
 {
 	unsigned outcome = 0;
@@ -311,7 +386,8 @@ static int set(struct tool *tool, char **words, int count)
 	uint64_t word;
 
 	if (find_host(segment_writer_shm(tool->writer), words[1], &host) < 0 ||
-	    make_word(words[2], failcount, outcome, &word) < 0)
+	    make_word(words[2], weight_of(tool, host), failcount, outcome,
+	              &word) < 0)
 		return -EINVAL;
 	return answer_number(publish_event(
 	        tool, host, word, count > 5 ? (uint16_t) atoi(words[5]) : 0));
@@ -324,9 +400,26 @@ static int quiet(struct tool *tool, char **words, int count)
 
 	(void) count;
 	if (find_host(segment_writer_shm(tool->writer), words[1], &host) < 0 ||
-	    make_word(words[2], 0, HEALTH_NONE, &word) < 0)
+	    make_word(words[2], weight_of(tool, host), 0, HEALTH_NONE,
+	              &word) < 0)
 		return -EINVAL;
 	return answer_number(publish(tool, host, word, NULL));
+}
+
+static int weigh(struct tool *tool, char **words, int count)
+{
+	const struct health_shm *shm = segment_writer_shm(tool->writer);
+	uint64_t mask = UINT64_C(0xffffff) << 8;
+	uint32_t host;
+
+	if (find_host(shm, words[1], &host) < 0)
+		return -EINVAL;
+	if (count > 3)
+		set_configured(tool, host, (uint16_t) atoi(words[3]));
+	return answer_number(publish(tool, host,
+	                             (health_shm_word(shm, host) & ~mask) |
+	                             ((uint64_t) atoi(words[2]) << 8 & mask),
+	                             NULL));
 }
 
 static int tell(struct tool *tool, char **words, int count)
@@ -353,7 +446,8 @@ static int flip(struct tool *tool, char **words, int count)
 	if (find_host(segment_writer_shm(tool->writer), words[2], &host) < 0)
 		return -EINVAL;
 	for (int i = 0; i < times; i++) {
-		make_word(i % 2 ? "up" : "down", 3, HEALTH_L4CON, &word);
+		make_word(i % 2 ? "up" : "down", weight_of(tool, host), 3,
+		          HEALTH_L4CON, &word);
 		number = publish_event(tool, host, word, 0);
 	}
 	return answer_number(number);
@@ -370,7 +464,7 @@ static const struct command commands[] = {
 	{ "pool", add_pool, 3 }, { "observe", observe, 2 },
 	{ "host", add_host, 3 }, { "activate", activate, 1 },
 	{ "set", set, 3 }, { "quiet", quiet, 3 },
-	{ "tell", tell, 3 }, { "flip", flip, 3 },
+	{ "weigh", weigh, 3 }, { "tell", tell, 3 }, { "flip", flip, 3 },
 	{ "heart", heart, 2 },
 };
 

@@ -21,7 +21,8 @@ import pytest
 import health_segment as hs
 
 CHECKERCTL = str(Path(os.environ["CHECKERD_BUILD"]) / "checkerd/checkerctl")
-ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}
+ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm",
+               "NO_COLOR": ""}
 NOW_US = int(time.time() * 1e6)
 
 
@@ -128,7 +129,7 @@ def test_status_json_is_the_document(path):
     assert well == {
         "id": "a", "address": "10.0.0.1:8080", "state": "up", "verdict": "up",
         "admin": "auto", "reason": None, "until": None, "failcount": 0,
-        "passcount": 9, "weight": 1, "effective_weight": 1, "agent": None,
+        "passcount": 9, "rise": 2, "fall": 3, "weight": 1, "effective_weight": 1, "agent": None,
         "outcome": "L7OK", "http_status": 200, "detail": "check passed", "tls_verify": True,
         "shared": 1, "latency_us": 812, "checked_at": stamp, "probes": 123,
         "failures": 1, "inconclusive": 0, "cert_expires_at": None,
@@ -418,17 +419,25 @@ def test_watch_json_is_one_document_a_line(path):
             assert json.loads(f.out(b"\n"))["pools"][0]["name"] == "reserve"
 
 
+def without_escapes(text):
+    return re.sub(rb"\x1b\[[\d;?]*[a-zA-Z]", b"", text).decode()
+
+
 class Screen:
     """checkerctl on a terminal of its own."""
 
-    def __init__(self, columns, lines, *command):
+    def __init__(self, columns, lines, *command, **environment):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             time.sleep(0.1)  # until the size is set
-            os.execve(command[0], [os.fspath(c) for c in command], ENVIRONMENT)
+            os.execve(command[0], [os.fspath(c) for c in command],
+                      {**ENVIRONMENT, **environment})
+        self.resize(columns, lines)
+        self.text = b""
+
+    def resize(self, columns, lines):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ,
                     struct.pack("=HHHH", lines, columns, 0, 0))
-        self.text = b""
 
     def until(self, text):
         end = time.monotonic() + 10
@@ -442,15 +451,17 @@ class Screen:
         return self.text
 
     def close(self):
+        # a terminal that is closed first would end it
+        status = os.waitpid(self.pid, 0)[1]
         os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return os.waitstatus_to_exitcode(status)
 
 
 def test_a_terminal_gets_cut_lines(path):
     long = sick_host(b"h" * 100, b"unix:/" + b"s" * 100, b"m" * 120)
     hs.Segment([(b"p" * 63, b"web", [long])]).save(path)
     screen = Screen(80, 24, CHECKERCTL, "-s", path, "status")
-    lines = screen.until(b"0 of 1 up\r\n").decode().splitlines()
+    lines = without_escapes(screen.until(b"0 of 1 up\r\n")).splitlines()
     screen.close()
     assert lines[1].startswith("POOL/HOST") and "…" in lines[2]
     assert all(len(line) <= 80 for line in lines)
@@ -471,6 +482,125 @@ def test_watch_draws_in_place_and_restores_the_terminal(path):
     os.kill(screen.pid, signal.SIGINT)
     assert screen.until(b"\x1b[?1049l").endswith(b"\x1b[?1049l")
     assert screen.close() == 0
+
+
+RESTORED = b"\x1b[?7h\x1b[?25h\x1b[?1049l"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM,
+                                    signal.SIGHUP, signal.SIGQUIT])
+def test_watch_gives_the_terminal_back(path, number):
+    two_pools().save(path)
+    screen = Screen(80, 24, CHECKERCTL, "-s", path, "watch")
+    screen.until(b"1 of 3 up")
+    os.kill(screen.pid, number)
+    assert screen.until(RESTORED).endswith(RESTORED)
+    assert screen.close() == 0
+
+
+def test_watch_stops_and_goes_on(path):
+    """Ctrl-Z, and fg: as a shell does it, with a job of its own."""
+    two_pools().save(path)
+    screen = Screen(80, 24, "/bin/sh", "-c", "set -m; \"$0\" -s \"$1\" watch; "
+                    "echo stopped with $?; read line; fg; echo over $?",
+                    CHECKERCTL, path)
+    screen.until(b"1 of 3 up")
+    os.write(screen.fd, b"\x1a")
+    text = screen.until(b"stopped with 148")
+    assert text.count(b"\x1b[?1049h") == text.count(RESTORED) == 1
+    screen.text = b""
+    os.write(screen.fd, b"\n")
+    screen.until(b"1 of 3 up")
+    assert b"\x1b[?1049h" in screen.text
+    os.write(screen.fd, b"\x03")
+    text = screen.until(b"over 0")
+    assert text.count(RESTORED) == 1
+    assert screen.close() == 0
+
+
+def test_watch_is_silent_in_the_background(path):
+    two_pools().save(path)
+    screen = Screen(80, 24, "/bin/sh", "-c", "set -m; \"$0\" -s \"$1\" watch & "
+                    "sleep 1.5; echo nothing yet; fg", CHECKERCTL, path)
+    before, _ = screen.until(b"nothing yet").split(b"nothing yet")
+    assert before == b""
+    screen.until(b"1 of 3 up")
+    os.write(screen.fd, b"\x03")
+    screen.until(RESTORED)
+    screen.close()
+
+
+def test_watch_follows_the_size_of_its_window(path):
+    hs.Segment([(b"p", b"web", [ok_host(b"h%d" % i) for i in range(40)])]) \
+        .save(path)
+    screen = Screen(80, 24, CHECKERCTL, "-s", path, "watch")
+    screen.until(b"40 of 40 up, 22 not shown")
+    screen.resize(100, 50)
+    screen.until(b"40 of 40 up\x1b[K")
+    screen.resize(30, 10)
+    text = screen.until(b"40 of 40 up, 36 not shown")
+    last = without_escapes(text[text.rindex(b"\x1b[H"):])
+    assert all(len(line) <= 30 for line in last.splitlines()), last
+    os.kill(screen.pid, signal.SIGINT)
+    screen.close()
+
+
+def test_watch_ends_though_nobody_reads(path):
+    """A connection that is stuck takes no byte more."""
+    hs.Segment([(b"p", b"web", [ok_host(b"h" * 100 + b"%d" % i)
+                                for i in range(900)])]).save(path)
+    screen = Screen(400, 999, CHECKERCTL, "-s", path, "watch")
+    screen.until(b"\x1b[?1049h")
+    end = time.monotonic() + 20
+    ended = 0, 0
+    while ended[0] == 0 and time.monotonic() < end:
+        os.kill(screen.pid, signal.SIGTERM)
+        time.sleep(0.05)
+        ended = os.waitpid(screen.pid, os.WNOHANG)
+    os.close(screen.fd)
+    assert ended[0] == screen.pid
+
+
+STATES = [("up", b"\x1b[32mup\x1b[m"), ("down", b"\x1b[1;31mdown\x1b[m"),
+          ("drain", b"\x1b[33mdrain\x1b[m")]
+
+
+@pytest.mark.parametrize("command", ["status", "watch"])
+@pytest.mark.parametrize("environment, coloured", [
+    ({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colour_is_for_terminals(path, command, environment, coloured):
+    two_pools().save(path)
+    screen = Screen(80, 24, CHECKERCTL, "-s", path, command, **environment)
+    text = screen.until(b"1 of 3 up")
+    os.kill(screen.pid, signal.SIGINT)
+    screen.close()
+    for word, sequence in STATES:
+        assert (sequence in text) == coloured
+        assert word.encode() in text
+    if environment.get("TERM") == "dumb":
+        assert b"\x1b" not in text
+    # columns stay where they are
+    rows = without_escapes(text).splitlines()
+    assert rows[2].index("up ") == rows[1].index("STATE")
+
+
+def test_nothing_is_coloured_elsewhere(path):
+    two_pools().save(path)
+    assert b"\x1b" not in run(path, "status").stdout
+
+
+def test_watch_shows_hostile_text_as_text(path):
+    reason = "\U0001f525 \"quoted\" \\ \x1b[2J\n\u202e".encode()
+    hs.Segment([(b"p", b"web", [(
+        b"a", b"1.2.3.4:5", hs.word(hs.UP, admin=hs.ADMIN_DOWN),
+        hs.detail(reason=reason))])]).save(path)
+    screen = Screen(160, 24, CHECKERCTL, "-s", path, "watch")
+    text = screen.until(b"0 of 1 up")
+    os.kill(screen.pid, signal.SIGINT)
+    screen.close()
+    assert "ordered: \U0001f525 \"quoted\" \\ \\x1b[2J\\x0a" \
+        "\\xe2\\x80\\xae".encode() in text
+    assert b"\x1b[2J" not in text and "\u202e".encode() not in text
 
 
 # --- hostile and damaged ----------------------------------------------------

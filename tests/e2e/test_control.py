@@ -63,7 +63,11 @@ def test_drain_weight_and_the_segment(folder):
         assert checkerd.host("web/a")["state"] == "drain"
         status, host = rest.patch("/v1/pools/web/hosts/b", {"weight": 7})
         assert (status, host["weight"], host["effective_weight"]) == (200, 7, 7)
+        assert host["settings"]["weight"] == "7"
         assert rest.get("/v1/changes")[1]["changes"][0]["runtime"] == "drain"
+        rest.patch("/v1/pools/web/hosts/b", {"weight": 8, "reason": "bigger"})
+        assert rest.get("/v1/changes")[1]["changes"][1]["reason"] == "bigger"
+        assert checkerd.log.lines("web/b ordered .*bigger")
 
 
 def test_up_forgets_what_probes_found(folder):
@@ -111,6 +115,38 @@ def test_a_lease_keeps_a_host_down_and_ends(folder, passes):
             assert rest.get("/v1/changes")[1]["changes"] == []
 
 
+def test_leases_end_once_while_others_change_much(folder):
+    text = ini({"web": [f"127.0.0.1:{i} id=h{i}" for i in range(1, 11)]},
+               "check = none")
+    with Checkerd(folder, text) as checkerd, checkerd.rest() as rest:
+        for i in range(1, 6):
+            rest.patch(f"/v1/pools/web/hosts/h{i}",
+                       {"admin": "down", "for": "1s"})
+        over = threading.Event()
+
+        def change(host):
+            with checkerd.rest() as mine:
+                weight = 0
+                while not over.is_set():
+                    weight = weight % 100 + 1
+                    mine.patch(f"/v1/pools/web/hosts/{host}",
+                               {"weight": weight})
+
+        threads = [threading.Thread(target=change, args=(f"h{i}",))
+                   for i in range(6, 11)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_for(lambda: checkerd.status()["pools"][0]["up"] == 10,
+                     "the leases to end")
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        assert len(checkerd.log.lines("host_up .*its lease ended")) == 5
+        assert len(checkerd.log.lines("web/h[1-5] lease ended")) == 5
+
+
 def test_a_probe_now(folder):
     with Backends(1) as backends:
         with Checkerd(folder, ini({"web": servers(backends)},
@@ -156,12 +192,14 @@ BAD = [
      "reason"),
     ("PATCH", "web/hosts/a", {"admin": "down", "reason": "a\u0000b"}, 400,
      None),
+    ("PATCH", "web/hosts/a", {"reason": "why not"}, 422, "admin"),
     ("PATCH", "web/hosts/x", {"weight": 1}, 404, None),
     ("PATCH", "no/hosts/a", {"weight": 1}, 404, None),
     ("PUT", "web/hosts/a", {"address": "127.0.0.1:9"}, 409, None),
     ("PUT", "web/hosts/n", {}, 422, "address"),
     ("PUT", "web/hosts/n", {"address": 7}, 422, "address"),
-    ("PUT", "web/hosts/n", {"address": "nowhere."}, 422, "server"),
+    ("PUT", "web/hosts/n", {"address": "nowhere."}, 422, "address"),
+    ("PUT", "web/hosts/n", {"address": "localhost:80"}, 422, "address"),
     ("PUT", "web/hosts/n", {"address": "127.0.0.1:9", "interval": "1"
                             "ms"}, 422, "interval"),
     ("PUT", "web/hosts/n", {"address": "127.0.0.1:9", "path": "/a\r\nX: y"},
@@ -169,7 +207,7 @@ BAD = [
     ("PUT", "web/hosts/n", {"address": "127.0.0.1:9", "expect_body": "("},
      422, "expect_body"),
     ("PUT", "web/hosts/n", {"address": "127.0.0.1:9", "weight": 70000}, 422,
-     "server"),
+     "weight"),
     ("PUT", "web/hosts/n%00", {"address": "127.0.0.1:9"}, 400, None),
     ("PUT", "web/hosts/%20", {"address": "127.0.0.1:9"}, 400, None),
     ("PUT", "web", {}, 409, None),
@@ -186,6 +224,9 @@ BAD = [
 def test_what_is_refused_changes_nothing(folder):
     with Checkerd(folder, TWO) as checkerd, checkerd.rest() as rest:
         before = rest.get("/v1/pools/web")[1]
+        assert rest.delete("/v1/changes/web/hosts/a")[0] == 204  # as it is
+        for path in ("no", "no/hosts/a", "web/hosts/x"):
+            assert error_of(rest.delete("/v1/changes/" + path))[0] == 404
         for method, path, body, status, key in BAD:
             answer = rest.request(method, "/v1/pools/" + path, body)
             assert error_of(answer) == (status, key), (method, path, answer)
@@ -395,6 +436,17 @@ def test_a_damaged_state_file_is_kept_aside(folder, damage):
             assert rest.patch("/v1/pools/web/hosts/a", {"weight": 2})[0] == 200
 
 
+def test_a_state_file_that_cannot_be_opened_is_kept_aside(folder):
+    checkerd = Checkerd(folder, TWO)
+    os.symlink("changes.json",
+               os.path.join(checkerd.state_dir, "changes.json"))
+    with checkerd, checkerd.rest() as rest:
+        assert checkerd.log.lines("cannot be read: .* kept as")
+        assert rest.patch("/v1/pools/web/hosts/a", {"weight": 2})[0] == 200
+        assert [name for name in os.listdir(checkerd.state_dir)
+                if "refused" in name]
+
+
 def test_no_directory_no_changes(folder):
     checkerd = Checkerd(folder, TWO)
     os.rmdir(checkerd.state_dir)
@@ -429,6 +481,59 @@ def test_a_full_disk_refuses_the_change(folder):
         subprocess.run(["umount", checkerd.state_dir], check=True)
 
 
+def kept_changes(checkerd):
+    with open(os.path.join(checkerd.state_dir, "changes.json")) as file:
+        return json.load(file)["changes"]
+
+
+def test_no_room_for_the_segment_refuses_the_change(folder):
+    checkerd = Checkerd(folder, TWO)
+    place = os.path.join(checkerd.folder, "run")
+    os.mkdir(place)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", place],
+                   check=True)
+    try:
+        checkerd.segment = os.path.join(place, "health.shm")
+        checkerd.write(TWO)
+        with checkerd, checkerd.rest() as rest:
+            rest.patch("/v1/pools/web/hosts/a", {"weight": 9})
+            kept = kept_changes(checkerd)
+            with open(os.path.join(place, "filler"), "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, 1 << 20)
+            before = rest.get("/v1/pools/web")[1]
+            status, body = rest.put("/v1/pools/web/hosts/n",
+                                    {"address": "127.0.0.1:9"})
+            assert (status, body["error"]["code"]) == (507, "no_space")
+            assert kept_changes(checkerd) == kept
+            checkerd.write(TWO.replace("weight=3", "weight=4") +
+                           "server = 127.0.0.1:1003 id=c\n")
+            assert rest.post("/v1/reload")[0] == 507
+            assert rest.get("/v1/pools/web")[1] == before
+            wait_for(lambda: kept_changes(checkerd) == kept,
+                     "the changes to be put back")
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_what_does_not_fit_any_more_is_kept_aside(folder):
+    with Checkerd(folder, TWO) as checkerd:
+        ca = folder / "ca.pem"
+        ca.write_text("none yet")
+        with checkerd.rest() as rest:
+            assert rest.put("/v1/pools/web/hosts/n", {
+                "address": "127.0.0.1:9", "check": "https",
+                "tls_ca": str(ca)})[0] == 201
+            rest.patch("/v1/pools/web/hosts/a", {"weight": 7})
+        checkerd.stop()
+        ca.unlink()
+        checkerd.start()
+        assert checkerd.host("web/n") is None
+        assert checkerd.host("web/a")["weight"] == 7
+        name = checkerd.log.lines("do not fit are kept in")[0].split()[-1]
+        with open(name) as file:
+            assert str(ca) in file.read()
+
+
 # --- reload -----------------------------------------------------------------
 
 def test_the_files_last_word_wins_and_is_told(folder):
@@ -449,6 +554,26 @@ def test_the_files_last_word_wins_and_is_told(folder):
         assert rest.get("/v1/changes")[1] == {"changes": []}
 
 
+@pytest.mark.parametrize("text", [
+    "[defaults]\ncheck = tcp\n[pool web]\n",  # where a path is of no use
+    "[pool other]\n"], ids=["a check", "a pool"])
+def test_many_changes_that_do_not_fit_any_more_go_at_once(folder, text):
+    checkerd = Checkerd(folder, "[defaults]\ninterval = 1h\n[pool web]\n")
+    row = {"pool": "web", "ini": None, "since": "2026-01-01T00:00:00Z",
+           "by": 0, "reason": None, "until": None}
+    with open(os.path.join(checkerd.state_dir, "changes.json"), "w") as file:
+        json.dump({"version": 1, "changes": [
+            {**row, "host": f"n{i}", "key": key, "runtime": runtime}
+            for i in range(3000)
+            for key, runtime in (("server", f"127.0.0.1:9 id=n{i}"),
+                                 ("path", "/n"))]}, file)
+    with checkerd, checkerd.rest() as rest:
+        assert checkerd.status()["pools"][0]["total"] == 3000
+        checkerd.reload(text)
+        assert rest.get("/v1/changes")[1] == {"changes": []}
+        assert checkerd.log.lines("any more|gives way")
+
+
 def test_revert_goes_back_to_the_files(folder):
     with Checkerd(folder, TWO) as checkerd, checkerd.rest() as rest:
         rest.patch("/v1/pools/web/hosts/a", {"weight": 9, "admin": "down"})
@@ -464,11 +589,38 @@ def test_revert_goes_back_to_the_files(folder):
 def test_reload_is_answered_when_it_is_done(folder):
     with Checkerd(folder, TWO) as checkerd, checkerd.rest() as rest:
         checkerd.write(TWO + "server = 127.0.0.1:1003 id=c\n")
-        assert rest.post("/v1/reload") == (200, {"pools": 1, "hosts": 3})
+        assert rest.post("/v1/reload") == \
+            (200, {"pools": 1, "hosts": 3, "gave_way": []})
+        rest.patch("/v1/pools/web/hosts/a", {"weight": 9})
+        checkerd.write(TWO.replace("weight=3", "weight=4") +
+                       "server = 127.0.0.1:1003 id=c\n")
+        assert rest.post("/v1/reload")[1]["gave_way"] == [
+            "runtime: [web] weight: the change of web/a gives way: "
+            "the files say 4 now"]
         checkerd.write(TWO + "sorver = x\ninterval = soon\n")
         status, body = rest.post("/v1/reload")
         assert status == 422 and len(body["error"]["errors"]) == 2
         assert checkerd.host("web/c")
+
+
+# --- what is not for everybody ----------------------------------------------
+
+def test_what_probes_send_is_not_shown(folder):
+    """It may hold a password, and the status socket is everybody's."""
+    with Checkerd(folder, ini({"web": ["127.0.0.1:1 id=a"]},
+                              "header = Authorization: Basic abc\n"
+                              "interval = 1h")) as checkerd, \
+            checkerd.rest() as rest:
+        rest.put("/v1/pools/web/hosts/n", {
+            "address": "127.0.0.1:2", "body": "hunter2", "method": "POST",
+            "header": ["X-Token: hunter2", "Accept: a"]})
+        host = rest.get("/v1/pools/web/hosts/n")[1]["settings"]
+        assert host["header"] == ["X-Token: (hidden)", "Accept: (hidden)"]
+        assert host["body"] == "(hidden)" and host["method"] == "POST"
+        assert rest.get("/v1/pools/web")[1]["settings"]["header"] == \
+            ["Authorization: (hidden)"]
+        assert "hunter2" not in json.dumps(rest.get("/v1/changes")[1])
+        assert not checkerd.log.lines("hunter2|abc")
 
 
 # --- with nginx -------------------------------------------------------------
@@ -533,6 +685,20 @@ def test_a_host_that_comes_back_gets_its_weight_little_by_little(folder):
             # the whole way up was no event
             assert [event["event"] for event in checkerd.events()] == \
                 ["host_down", "host_up"]
+
+
+def test_a_host_that_comes_back_by_revert_or_reload_starts_slowly(folder):
+    text = ini({"web": ["127.0.0.1:1001 id=a weight=10"]},
+               "check = none\nslow_start = 1h")
+    with Checkerd(folder, text) as checkerd, checkerd.rest() as rest:
+        rest.patch("/v1/pools/web/hosts/a", {"admin": "down"})
+        rest.delete("/v1/changes/web/hosts/a")
+        assert checkerd.host("web/a")["state"] == "up"
+        assert checkerd.host("web/a")["effective_weight"] < 1
+        checkerd.reload(text.replace("id=a", "id=a down"))
+        assert checkerd.host("web/a")["effective_weight"] == 10
+        checkerd.reload(text)
+        assert checkerd.host("web/a")["effective_weight"] < 1
 
 
 def test_who_is_needed_at_once_does_not_start_slowly(folder):

@@ -2,6 +2,7 @@
 """checkerctl's commands that change things, against a control socket that says
 what a test told it to: what is asked, what is made of the answer, and what of
 answers that no checkerd would give."""
+import contextlib
 import json
 import os
 import pty
@@ -33,8 +34,9 @@ POOL = {"name": "web", "upstream": "www", "priority": 1, "balance": "hash"}
 
 def run(path, *arguments, timeout=60, **options):
     return subprocess.run([CHECKERCTL, "-S", str(path), *arguments],
-                          capture_output=True, timeout=timeout,
-                          **{"env": ENVIRONMENT, **options})
+                          timeout=timeout,
+                          **{"env": ENVIRONMENT, "capture_output": True,
+                             **options})
 
 
 @pytest.fixture
@@ -126,6 +128,44 @@ def test_names_are_encoded(stub, path, name, target):
     assert stub.requests[0].target == "/v1/pools/" + target
 
 
+def slowly(connection):
+    time.sleep(2.2)
+    connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+
+@pytest.mark.parametrize("term, shown", [("xterm", True), ("dumb", False)])
+def test_a_terminal_is_told_what_takes_long(stub, path, term, shown):
+    leader, follower = pty.openpty()
+    stub.raw(slowly)
+    result = run(path, "remove", "web/a", stdout=subprocess.PIPE,
+                 stderr=follower, capture_output=False,
+                 env={**ENVIRONMENT, "TERM": term})
+    os.close(follower)
+    text = b""
+    with contextlib.suppress(OSError):  # the other side is closed
+        while chunk := os.read(leader, 4096):
+            text += chunk
+    os.close(leader)
+    assert (result.returncode, result.stdout) == (0, b"web/a: removed\n")
+    if shown:
+        assert b"\rwaiting for checkerd, 1 s\x1b[K" in text
+        assert text.endswith(b"\r\x1b[K")
+    else:
+        assert text == b""
+
+
+def test_what_is_quick_or_for_a_file_is_not_waited_for_aloud(stub, path):
+    leader, follower = pty.openpty()
+    run(path, "remove", "web/a", stdout=subprocess.PIPE, stderr=follower,
+        capture_output=False, env={**ENVIRONMENT, "TERM": "xterm"})
+    os.close(follower)
+    with pytest.raises(OSError):  # there was nothing, and it is closed
+        os.read(leader, 4096)
+    os.close(leader)
+    stub.raw(slowly)
+    assert run(path, "remove", "web/a").stderr == b""
+
+
 def test_proxies_are_not_asked(stub, path):
     result = run(path, "diff", env={**ENVIRONMENT, "http_proxy":
                                     "http://127.0.0.1:1", "ALL_PROXY":
@@ -180,6 +220,8 @@ SHOWN = [
     ("pool remove web", 204, None, "web: removed\n"),
     ("reload", 200, {"pools": 2, "hosts": 5},
      "reloaded: pools 2, hosts 5\n"),
+    ("reload", 200, {"pools": 2, "hosts": 5, "gave_way": ["web/a: 4 now"]},
+     "reloaded: pools 2, hosts 5\nweb/a: 4 now\n"),
     ("reload", 204, None, "reloaded\n"),
     ("revert web/a", 204, None, "web/a: as in the configuration again\n"),
     ("probe web/a", 200, PROBE,

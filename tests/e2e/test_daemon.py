@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """checkerd by itself: starting, refusing, reloading, keeping time."""
 
+import contextlib
 import os
 import re
 import signal
@@ -259,46 +260,55 @@ def test_starved_of_descriptors_nobody_is_judged(folder, backends):
         assert checkerd.log.lines("counted for nothing")
 
 
+@contextlib.contextmanager
+def running(command):
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+HOLD_TWO_PORTS = """
+import signal, socket
+held = []
+while len(held) < 2:
+    try:
+        held.append(socket.create_connection(("127.0.0.1", 8080)))
+    except OSError:
+        pass
+signal.pause()
+"""
+
+
 def test_starved_of_ports_nobody_is_judged(folder):
     """A network of its own with two local ports, and both are in use."""
     name = f"checkerd-{os.getpid()}"
     inside = ["ip", "netns", "exec", name]
+    python = [*inside, "/usr/bin/python3"]
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
         for command in (["ip", "link", "set", "lo", "up"],
                         ["sysctl", "-qw", "net.ipv4.ip_local_port_range="
                          "40000 40001"]):
             subprocess.run([*inside, *command], check=True)
-        with subprocess.Popen(
-                [*inside, "/usr/bin/python3", "-m", "http.server", "8080",
-                 "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL) as server, \
+        with running([*python, "-m", "http.server", "8080", "--bind",
+                      "127.0.0.1"]), \
                 Checkerd(folder, "[defaults]\ninterval = 50ms\n[pool web]\n"
                          "server = 127.0.0.1:8080 id=a\n",
                          inside) as checkerd:
-            try:
-                checkerd.wait_state("web/a", "up")
-                before = checkerd.events()  # down, until the server was up
-                code = ("import socket,sys\n"
-                        "held = []\n"
-                        "while len(held) < 2:\n"
-                        " try: held.append(socket.create_connection("
-                        "('127.0.0.1', 8080)))\n"
-                        " except OSError: pass\n"
-                        "sys.stdin.read()")
-                with subprocess.Popen([*inside, "/usr/bin/python3", "-c", code],
-                                      stdin=subprocess.PIPE) as holder:
-                    wait_for(
-                        lambda: checkerd.host("web/a")["inconclusive"] >= 5,
-                        "inconclusive probes")
-                    host = checkerd.host("web/a")
-                    assert host["state"] == "up" and host["failcount"] == 0
-                    holder.stdin.close()
-                probes = checkerd.host("web/a")["probes"]
-                checkerd.wait_probes("web/a", probes + 5)
-                assert checkerd.events() == before
-            finally:
-                server.kill()
+            checkerd.wait_state("web/a", "up")
+            before = checkerd.events()  # the server may start after us
+            with running([*python, "-c", HOLD_TWO_PORTS]):
+                host = wait_for(
+                    lambda: (lambda h: h if (h["inconclusive"] or 0) >= 5
+                             else None)(checkerd.host("web/a")),
+                    "inconclusive probes")
+                assert host["state"] == "up" and host["failcount"] == 0
+            probes = checkerd.host("web/a")["probes"]
+            checkerd.wait_probes("web/a", probes + 5)
+            assert checkerd.events() == before
     finally:
         subprocess.run(["ip", "netns", "del", name], check=True)
 

@@ -1,13 +1,25 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The directive: where it may stand, what it covers, and what is refused."""
 
+import os
+import re
+import subprocess
+
 import pytest
 
 from backends import Backends
-from nginx import Crowd, Nginx
+from nginx import MODULE, NGINX, Crowd, Nginx, free_port
 from segment import Segment
 
 SERVER = "server 127.0.0.1:9;"
+ETC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
+                   "etc")
+
+
+def version():
+    said = subprocess.run([NGINX, "-v"], capture_output=True, text=True).stderr
+    return tuple(int(n) for n in re.search(r"(\d+)\.(\d+)\.(\d+)",
+                                           said).groups())
 
 
 @pytest.mark.parametrize("http, says", [
@@ -28,9 +40,27 @@ SERVER = "server 127.0.0.1:9;"
     ("upstream web { upstream_health_shm upstream=a upstream=b; %s }"
      % SERVER, '"upstream=b" is duplicate'),
     ("upstream web { upstream_health_shm key=$uri; %s }" % SERVER,
-     '"key=$uri" is for upstreams without servers, which are not supported'),
-    ("upstream web { upstream_health_shm; }", "no servers"),
+     '"key=" of "upstream_health_shm" is for upstreams without servers: '
+     'use "hash" in upstream "web"'),
+    ("upstream_health_shm key=$uri;", 'is allowed in "upstream" only'),
+    ("upstream web { upstream_health_shm off; }", "no servers"),
     ("server { upstream_health_shm; }", "is not allowed here"),
+    ("upstream_health_shm; upstream web { }", "no servers are inside"),
+    ("upstream web { upstream_health_shm key=; }",
+     'empty value in parameter "key="'),
+    ("upstream web { upstream_health_shm key=$uri key=$uri; }",
+     '"key=$uri" is duplicate'),
+    ("upstream web { upstream_health_shm key=$nothing; }",
+     'unknown "nothing" variable'),
+    ("upstream web { upstream_health_shm; zone web 64k; }", 'remove "zone"'),
+    ("upstream web { upstream_health_shm; server 127.0.0.1:9 backup; }",
+     'no servers in upstream "web"'),
+    *[("upstream web { %s }" % lines, 'use "balance" in checkerd.ini')
+      for balancer in ("least_conn;", "hash $uri;", "hash $uri consistent;",
+                       "ip_hash;", "random;", "random two;")
+      for lines in (balancer + " upstream_health_shm;",
+                    "upstream_health_shm; " + balancer,
+                    "upstream_health_shm; %s keepalive 2;" % balancer)],
 ])
 def test_refused(folder, http, says):
     status, output = Nginx(folder, http + " server { listen 127.0.0.1:@PORT@; }"
@@ -48,11 +78,59 @@ def test_refused(folder, http, says):
     "upstream web { %s upstream_health_shm a upstream=b; } "
     "upstream more { %s upstream_health_shm a upstream=b stale=1m; }"
     % (SERVER, SERVER),
+    "upstream web { upstream_health_shm; }",
+    "upstream web { upstream_health_shm; keepalive 2; }",
+    'upstream web { upstream_health_shm a "key=$uri x" stale=1s upstream=x; '
+    "keepalive 2; keepalive_timeout 3s; }",
+    # servers make it an overlay, wherever they stand
+    "upstream web { upstream_health_shm; least_conn; keepalive 2; %s "
+    "zone web 64k; }" % SERVER,
 ])
 def test_accepted(folder, http):
     status, output = Nginx(folder, http + " server { listen 127.0.0.1:@PORT@; }"
                            ).test()
     assert status == 0, output
+
+
+def test_keepalive_comes_after(folder):
+    """As with every balancer; from 1.29.7 on the order does not matter."""
+    status, output = Nginx(folder, "upstream web { keepalive 2; "
+                           "upstream_health_shm; } "
+                           "server { listen 127.0.0.1:@PORT@; }").test()
+    if version() < (1, 29, 7):
+        assert status == 1
+        assert '"keepalive" after "upstream_health_shm" only' in output
+    else:
+        assert status == 0, output
+
+
+def test_nothing_is_warned_of(folder):
+    """An overlay that stands before its balancer, as it always could."""
+    for balancer in ("least_conn;", "hash $uri;", "random;"):
+        status, output = Nginx(folder, "upstream web { upstream_health_shm; "
+                               "%s %s %s } server { listen 127.0.0.1:@PORT@; }"
+                               % (balancer, SERVER, SERVER)).test()
+        assert status == 0 and "[warn]" not in output, output
+
+
+@pytest.mark.parametrize("sample", ["nginx-http.conf", "nginx-upstream.conf",
+                                    "nginx-pool.conf"])
+def test_samples(folder, sample):
+    with open(os.path.join(ETC, sample)) as file:
+        text = file.read()
+    for pattern, own in (
+            (r"load_module \S+;", f"load_module {MODULE};" if MODULE else ""),
+            (r"error_log \S+ ", f"error_log {folder}/error.log "),
+            (r"listen 80;", f"listen 127.0.0.1:{free_port()};")):
+        text, count = re.subn(pattern, own, text)
+        assert count == 1, pattern
+    (folder / "nginx.conf").write_text(text)
+    (folder / "logs").mkdir()  # of an nginx that was not packaged
+    nginx = Nginx(folder)
+    done = subprocess.run(
+        nginx.command("-t", "-g", f"pid {folder}/nginx.pid;"),
+        env=nginx.environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("http, says", [

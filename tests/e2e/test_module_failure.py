@@ -501,6 +501,8 @@ def test_without_a_master_process_and_then_without_us(folder, gone):
                 configuration = re.sub("load_module.*|upstream_health_shm.*",
                                        "", configuration)
             (folder / "nginx.conf").write_text(configuration)
+            # it listens before it is ready for signals
+            nginx.log.wait(r"notice.*nginx/\d")
             nginx.process.send_signal(signal.SIGHUP)
             nginx.log.wait("reconfiguring")
             segment.set("primary/h0", "down")

@@ -2,6 +2,7 @@
 """REST over its sockets, against a real checkerd: what is answered, what is
 refused, and what clients that behave badly cannot do."""
 
+import gzip
 import http.client
 import json
 import os
@@ -78,7 +79,7 @@ def test_a_pool_has_its_settings(quiet):
     assert pool == quiet.status()["pools"][1]
     assert settings["priority"] == "7"
     assert settings["interval"] == "1h"
-    assert settings["header"] == ["X-A: 1", 'X-B: "2"']
+    assert settings["header"] == ["X-A: (hidden)", "X-B: (hidden)"]
     assert "rise" in settings and "send" not in settings
 
 
@@ -109,10 +110,16 @@ def test_events_in_one_document(folder):
         # of a sequence that ended: all there is
         beyond = ask(checkerd.control, "GET", "/v1/events?since=99").json()
         assert beyond == said
+        for count in 2, 5, 99:
+            newest = ask(checkerd.control, "GET",
+                         f"/v1/events?newest={count}").json()
+            assert newest == {"events": said["events"][-count:], "lost": 0}
         for value in "x", "-1", "1%00", "":
-            answer = ask(checkerd.control, "GET", f"/v1/events?since={value}")
-            assert answer.status == 400, value
-            assert answer.json()["error"]["key"] == "since"
+            for key in "since", "newest":
+                answer = ask(checkerd.control, "GET",
+                             f"/v1/events?{key}={value}")
+                assert answer.status == 400, value
+                assert answer.json()["error"]["key"] == key
 
 
 def test_each_gets_the_document_that_it_asked_for(folder):
@@ -151,7 +158,7 @@ def test_head_is_get_without_the_body(quiet):
 # --- what is refused --------------------------------------------------------
 
 @pytest.mark.parametrize("target, status", [
-    ("/", 404), ("/v1", 404), ("/v1/", 404), ("/v2/pools", 404),
+    ("//", 404), ("/index.html", 404), ("/v1", 404), ("/v1/", 404), ("/v2/pools", 404),
     ("/v1/pools/", 400), ("/v1/pools/no", 404), ("/v1/pools/web/", 404),
     ("/v1/pools/web/hosts", 404), ("/v1/pools/web/hosts/", 400),
     ("/v1/pools/web/hosts/c", 404), ("/v1/pools/no/hosts/a", 404),
@@ -172,14 +179,53 @@ def test_paths_that_are_none(quiet, target, status):
 
 def test_methods_that_are_none(quiet):
     for path in quiet.control, quiet.status_socket:
-        for method, status in (("OPTIONS", 405), ("POST", 405), ("BREW", 501),
-                               ("TRACE", 501), ("get", 501)):
+        for method, status in (("POST", 405), ("BREW", 501), ("TRACE", 501),
+                               ("get", 501)):
             answer = ask(path, method, "/v1/pools")
             assert answer.status == status, method
             assert answer.headers["Allow"] == "GET, HEAD"
             assert answer.error()
     answer = ask(quiet.status_socket, "PUT", "/v1/pools/new", "{}")
     assert answer.status == 405 and "control socket" in answer.body.decode()
+
+
+def test_options_say_what_may_be_done(quiet):
+    target = "/v1/pools/-/hosts/-"  # any
+    may = {quiet.control: "GET, HEAD, PUT, PATCH, DELETE",
+           quiet.status_socket: "GET, HEAD"}
+    for path, methods in may.items():
+        answer = ask(path, "OPTIONS", target)
+        assert (answer.status, answer.body) == (204, b"")
+        assert answer.headers["Allow"] == methods
+        assert ask(path, "OPTIONS", "/nothing").status == 404
+    # as a change of that page would be
+    answer = ask(quiet.control, "OPTIONS", target, None,
+                 {"Origin": "http://evil.example"})
+    assert answer.status == 403 and "Allow" not in answer.headers
+
+
+@pytest.mark.parametrize("target", ["/", "/style.css", "/app.js"])
+def test_the_page_is_kept_by_browsers_until_it_changes(quiet, target):
+    etags = set()
+    for headers in {}, {"Accept-Encoding": "gzip, br"}:
+        answer = ask(quiet.status_socket, "GET", target, None, headers)
+        etag = answer.headers["ETag"]
+        etags.add(etag)
+        text = gzip.decompress(answer.body) if headers else answer.body
+        assert answer.status == 200 and b"SPDX" in text
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Vary"] == "Accept-Encoding"
+        assert "default-src 'none'" in \
+            answer.headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in \
+            answer.headers["Content-Security-Policy"]
+        assert "'unsafe" not in answer.headers["Content-Security-Policy"]
+        again = ask(quiet.status_socket, "GET", target, None,
+                    {**headers, "If-None-Match": etag})
+        assert (again.status, again.body) == (304, b"")
+        head = ask(quiet.status_socket, "HEAD", target, None, headers)
+        assert (head.status, head.body) == (200, b"")
+    assert len(etags) == 2
 
 
 def test_every_answer_is_guarded(quiet):
@@ -375,13 +421,13 @@ def test_requests_in_a_row_are_answered_in_their_order(quiet):
     targets = 10 * ["/v1/pools/web/hosts/a", "/v1/pools/api", "/v1/events"]
     with send(quiet.control, b"".join(
             f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-            for target in targets)) as sock:
+            for target in targets)) as sock, sock.makefile("rb") as answers:
         for target in targets:
-            response = http.client.HTTPResponse(sock)
-            response.begin()
+            assert answers.readline().startswith(b"HTTP/1.1 200 ")
+            headers = http.client.parse_headers(answers)
+            body = answers.read(int(headers["Content-Length"]))
             key = {"a": "id", "i": "name", "s": "events"}[target[-1]]
-            assert key in json.loads(response.read())
-    # nothing was read ahead of the first answer in vain
+            assert key in json.loads(body)
     assert ask(quiet.control, "GET", "/v1/pools").status == 200
 
 

@@ -22,24 +22,26 @@ CONTRACT, LEAF, READING, DOMAIN, LOOP, MECHANISM, WIRING, ENTRY = range(8)
 TOOL = "checkerctl"
 
 LAYERS = {
-    LEAF: """address agent_line arena clock grpc_health hash log message_ids
+    LEAF: """address agent_line arena clock dashboard grpc_health hash log message_ids
         name_index nearest parse path_pattern status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
-    DOMAIN: """backoff changes config config_amend config_builder
+    DOMAIN: """backoff changes changes_apply changes_private
+        changes_reconcile config config_amend config_builder
         config_builder_private config_conflicts config_errors config_finish
-        config_keys config_value etag expectation fleet fleet_agents
-        http_reader lag readers schedule server_line topology transition verdict""",
+        config_keys config_value counts etag expectation fleet fleet_agents
+        http_reader lag metric readers schedule server_line topology
+        transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader config_state http_private
         http_request http_server http_socket notify notify_exec
         notify_private notify_webhook probe probe_agent probe_direct probe_grpc
         probe_http probe_judge probe_line probe_private probe_request
         probe_talk probe_tls report_receiver segment_writer""",
-    WIRING: """api api_change api_document api_events api_fleet api_private
-        api_readers         control daemon once publication rounds rounds_agent rounds_demand
-        rounds_install rounds_order rounds_private rounds_ramp
-        rounds_report""",
+    WIRING: """api api_change api_dashboard api_document api_events api_fleet
+        api_metrics api_private api_readers control daemon once publication
+        rounds rounds_agent rounds_demand rounds_install rounds_order
+        rounds_private rounds_ramp rounds_report""",
     ENTRY: "main",
     TOOL: """cell checkerctl command command_control command_segment
         control_client events view view_answer view_host view_table watch""",

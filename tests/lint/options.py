@@ -36,7 +36,7 @@ def from_man(page):
         if line.startswith(".It Fl "):
             spelled = re.sub(r" Ar .*", "", line.removeprefix(".It Fl "))
             options |= {"-" + word for word in spelled.split(" , ")}
-        elif line.startswith(".It Cm "):
+        elif re.match(r"\.It Cm [a-z]", line):
             commands.add(re.match(r"\.It Cm ([a-z]+(?: [a-z]+)*)", line)[1])
     return options, commands
 

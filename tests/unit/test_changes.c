@@ -219,6 +219,37 @@ static void test_pools_come_and_go(void **state)
 	end(&story);
 }
 
+static void test_an_empty_list_inherits_nothing(void **state)
+{
+	struct story story;
+
+	(void) state;
+	begin(&story, "[pool web]\nheader = X-A: 1\n");
+	assert_int_equal(200, try(&story, OPERATION_ADD_HOST, "web", "n",
+	                          "{\"address\":\"10.0.0.3:80\","
+	                          "\"header\":[]}"));
+	assert_null(story.now->pools[0].hosts[0].settings->headers[0]);
+	end(&story);
+}
+
+/* "At the host itself" is no place for an agent of a unix socket: said once,
+ * and not of a pool that is gone. */
+static void test_a_pool_that_is_gone_has_no_agents(void **state)
+{
+	struct story story;
+
+	(void) state;
+	begin(&story, files_text);
+	assert_int_equal(200,
+	                 try(&story, OPERATION_REMOVE_POOL, "web", NULL, NULL));
+	assert_int_equal(422, try(&story, OPERATION_ADD_HOST, "api", "n",
+	                          "{\"address\":\"unix:/run/n\","
+	                          "\"agent\":\"tcp://:99\"}"));
+	assert_int_equal(1, story.errors.count);
+	assert_string_equal("host api/n", story.errors.sections[0]);
+	end(&story);
+}
+
 static void test_orders_that_say_what_the_files_say_are_none(void **state)
 {
 	struct story story;
@@ -297,7 +328,20 @@ static void test_what_is_refused(void **state)
 		{ OPERATION_SET_POOL, "web", NULL, "{\"upstream\":\"x\"}", 422,
 		  "upstream" },
 		{ OPERATION_SET_POOL, "web", NULL, "{}", 422, "" },
+		{ OPERATION_ADD_HOST, "nix", "n",
+		  "{\"address\":\"10.0.0.1:80\"}", 404, "" },
+		{ OPERATION_ADD_HOST, "web", "n", "{\"address\":\"nowhere\"}",
+		  422, "address" },
+		{ OPERATION_ADD_HOST, "web", "n",
+		  "{\"address\":\"10.0.0.1:80\",\"weight\":70000}", 422,
+		  "weight" },
+		{ OPERATION_ADD_HOST, "web", "n",
+		  "{\"address\":\"10.0.0.1:80\",\"fail_timeout\":\"x\"}",
+		  422, "fail_timeout" },
 		{ OPERATION_REMOVE_POOL, "nix", NULL, NULL, 404, "" },
+		{ OPERATION_REVERT, "nix", NULL, NULL, 404, "" },
+		{ OPERATION_REVERT, "nix", "a", NULL, 404, "" },
+		{ OPERATION_REVERT, "web", "x", NULL, 404, "" },
 	};
 	struct story story;
 
@@ -311,12 +355,10 @@ static void test_what_is_refused(void **state)
 	}
 	/* what only the configuration's own rules can tell */
 	assert_int_equal(422, try(&story, OPERATION_ADD_HOST, "web", "n",
-	                          "{\"address\":\"nowhere\"}"));
-	assert_int_equal(422, try(&story, OPERATION_ADD_HOST, "web", "n",
 	                          "{\"address\":\"10.0.0.1:80\","
 	                          "\"interval\":\"soon\"}"));
 	assert_string_equal("interval", story.errors.key);
-	assert_string_equal("host web/n", story.errors.section);
+	assert_string_equal("host web/n", story.errors.sections[0]);
 	assert_int_equal(422, try(&story, OPERATION_SET_POOL, "web", NULL,
 	                          "{\"priority\":70000}"));
 	assert_int_equal(0, rows(&story));
@@ -354,9 +396,8 @@ static void test_the_last_word_wins(void **state)
 		{ "[pool web]\nserver = 10.0.0.1:80 id=a weight=3\n"
 		  "server = 10.0.0.3:80 id=n\n[pool api]\n",
 		  2, 1 },
-		/* a pool that is gone: what was added to it does not fit any
-		 * more, which building the configuration tells */
-		{ "", 2, 2 },
+		/* a pool that is gone takes along what was added to it */
+		{ "", 0, 3 },
 	};
 	struct story story;
 
@@ -424,6 +465,12 @@ static void test_damaged_rows_are_none(void **state)
 		"\"runtime\":null}",
 		"{\"pool\":\"p\",\"host\":\"h\",\"key\":\"weight\",\"ini\":null,"
 		"\"runtime\":[\"1\"]}",
+		"{\"pool\":\"p\",\"host\":\"h\",\"key\":\"weight\",\"ini\":null,"
+		"\"runtime\":\"0\"}",
+		"{\"pool\":\"p\",\"host\":\"h\",\"key\":\"weight\",\"ini\":null,"
+		"\"runtime\":\"70000\"}",
+		"{\"pool\":\"p\",\"host\":\"h\",\"key\":\"admin\",\"ini\":null,"
+		"\"runtime\":\"dwon\"}",
 		"{\"pool\":\"p\",\"host\":\"h\",\"key\":\"admin\",\"ini\":null,"
 		"\"runtime\":\"down\",\"until\":\"soon\"}",
 	};
@@ -444,6 +491,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hosts_come_and_go),
 		cmocka_unit_test(test_pools_come_and_go),
+		cmocka_unit_test(test_an_empty_list_inherits_nothing),
+		cmocka_unit_test(test_a_pool_that_is_gone_has_no_agents),
 		cmocka_unit_test(
 			test_orders_that_say_what_the_files_say_are_none),
 		cmocka_unit_test(test_what_is_refused),

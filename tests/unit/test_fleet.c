@@ -343,6 +343,24 @@ static void the_same_question_to_the_same_agent_is_one(void **state)
 	fleet_free(fleet);
 }
 
+static void pools_go_on_counting_by_name(void **state)
+{
+	struct fixture_config before;
+	struct fleet *old, *fleet = fleet_of("new: a; q: b; p: c");
+
+	(void) state;
+	fixture_config(&before, "p: a; gone: x; q: a b")->references = 2;
+	assert_int_equal(fleet_new(&old, &before.config), 0);
+	for (uint32_t i = 0; i < old->pool_count; i++)
+		counts_probe(&old->pools[i].counts, HEALTH_L7OK, 1000 + i);
+	fleet_inherit_counts(fleet, old);
+	fleet_free(old);
+	assert_int_equal(fleet->pools[0].counts.outcomes[HEALTH_L7OK], 0);
+	assert_int_equal(fleet->pools[1].counts.durations.sum_us, 1002);
+	assert_int_equal(fleet->pools[2].counts.durations.sum_us, 1000);
+	fleet_free(fleet);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +379,7 @@ int main(void)
 		cmocka_unit_test(
 		        panic_ignores_an_agents_down_but_not_its_orders),
 		cmocka_unit_test(the_same_question_to_the_same_agent_is_one),
+		cmocka_unit_test(pools_go_on_counting_by_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

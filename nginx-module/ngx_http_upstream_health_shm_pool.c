@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The peer of a request to an upstream without servers.
+ *
+ * A request keeps the snapshot that it began with, its retries included, so
+ * that no host is tried twice and nothing moves under it.  Yet a retry goes to
+ * no host that is out by now: whether one takes requests is with what outlives
+ * the snapshots.
+ *
+ * The snapshot is held by the memory pool of the request rather than until the
+ * peer is freed: the names of hosts are asked for when the request is logged.
+ *
+ * A host that is picked is put into the slot, the only peer of the balancer
+ * that we wrap, for as long as that one hands it out (see placeholder.c).
+ *
+ * max_fails, fail_timeout and max_conns mean what they mean to round robin,
+ * but for two things: they are in milliseconds, and a kept connection that its
+ * host has closed is not a failure of the host, which may be tried again.
+ */
+
+
+#include "ngx_http_upstream_health_shm_pool.h"
+
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS  (8 * sizeof(uintptr_t))
+
+
+typedef struct {
+    ngx_http_upstream_health_shm_peer_data_t  hp;      /* must be first */
+
+    ngx_pool_t                               *pool;
+    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
+    ngx_http_upstream_health_shm_host_t      *host;
+    ngx_http_upstream_health_shm_tier_t      *tier;    /* of the host */
+    uintptr_t                                *tried;   /* NULL: none */
+    uintptr_t                                 data;
+    uint32_t                                  key;
+} ngx_http_upstream_health_shm_pool_peer_t;
+
+
+static ngx_int_t ngx_http_upstream_health_shm_hold(ngx_http_request_t *r,
+    ngx_http_upstream_health_shm_pool_peer_t *pp);
+static void ngx_http_upstream_health_shm_cleanup(void *data);
+static ngx_int_t ngx_http_upstream_health_shm_get_pool_peer(
+    ngx_peer_connection_t *pc, void *data);
+static ngx_http_upstream_health_shm_host_t *
+    ngx_http_upstream_health_shm_pick(
+    ngx_http_upstream_health_shm_pool_peer_t *pp);
+static ngx_uint_t ngx_http_upstream_health_shm_usable(void *data,
+    ngx_uint_t i);
+static ngx_int_t ngx_http_upstream_health_shm_hand_out(
+    ngx_peer_connection_t *pc, ngx_http_upstream_health_shm_pool_peer_t *pp,
+    ngx_http_upstream_health_shm_host_t *host);
+static void ngx_http_upstream_health_shm_free_pool_peer(
+    ngx_peer_connection_t *pc, void *data, ngx_uint_t state);
+static ngx_uint_t ngx_http_upstream_health_shm_closed(
+    ngx_peer_connection_t *pc, ngx_uint_t state);
+static void ngx_http_upstream_health_shm_observe_host(
+    ngx_peer_connection_t *pc, ngx_http_upstream_health_shm_pool_peer_t *pp,
+    ngx_uint_t state);
+static void ngx_http_upstream_health_shm_judge_host(ngx_peer_connection_t *pc,
+    ngx_http_upstream_health_shm_pool_peer_t *pp, ngx_uint_t state);
+static ngx_int_t ngx_http_upstream_health_shm_mark_tried(
+    ngx_http_upstream_health_shm_pool_peer_t *pp);
+static void ngx_http_upstream_health_shm_notify_pool_peer(
+    ngx_peer_connection_t *pc, void *data, ngx_uint_t type);
+#if (NGX_HTTP_SSL)
+static ngx_int_t ngx_http_upstream_health_shm_set_pool_session(
+    ngx_peer_connection_t *pc, void *data);
+static void ngx_http_upstream_health_shm_save_pool_session(
+    ngx_peer_connection_t *pc, void *data);
+#endif
+
+
+ngx_int_t
+ngx_http_upstream_health_shm_init_pool_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_peer_connection_t                     *pc;
+    ngx_http_upstream_health_shm_srv_conf_t   *hscf;
+    ngx_http_upstream_health_shm_pool_peer_t  *pp;
+
+    hscf = ngx_http_conf_upstream_srv_conf(us,
+                                          ngx_http_upstream_health_shm_module);
+
+    pp = ngx_pcalloc(r->pool,
+                     sizeof(ngx_http_upstream_health_shm_pool_peer_t));
+    if (pp == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_upstream_health_shm_changed(hscf, hscf->segment)) {
+        ngx_http_upstream_health_shm_catch_up(hscf);
+    }
+
+    pp->hp.conf = hscf;
+    pp->pool = r->pool;
+    pp->snapshot = hscf->snapshot;
+
+    if (pp->snapshot
+        && ngx_http_upstream_health_shm_hold(r, pp) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (hscf->original_init_peer(r, us) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    pc = &r->upstream->peer;
+
+    pp->hp.data = pc->data;
+    pp->hp.original_get_peer = pc->get;
+    pp->hp.original_free_peer = pc->free;
+    pp->hp.original_notify = pc->notify;
+
+    pc->data = pp;
+    pc->get = ngx_http_upstream_health_shm_get_pool_peer;
+    pc->free = ngx_http_upstream_health_shm_free_pool_peer;
+
+    if (pc->notify) {
+        pc->notify = ngx_http_upstream_health_shm_notify_pool_peer;
+    }
+
+    pc->tries = pp->snapshot ? pp->snapshot->usable : 0;
+
+#if (NGX_HTTP_SSL)
+    pc->set_session = ngx_http_upstream_health_shm_set_pool_session;
+    pc->save_session = ngx_http_upstream_health_shm_save_pool_session;
+#endif
+
+    ngx_http_set_ctx(r, pp, ngx_http_upstream_health_shm_module);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_upstream_health_shm_hold(ngx_http_request_t *r,
+    ngx_http_upstream_health_shm_pool_peer_t *pp)
+{
+    ngx_str_t            key;
+    ngx_pool_cleanup_t  *cln;
+
+    if (pp->snapshot->hash) {
+        key = r->connection->addr_text;
+
+        if (pp->hp.conf->key
+            && ngx_http_complex_value(r, pp->hp.conf->key, &key) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        pp->key = ngx_murmur_hash2(key.data, key.len);
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_upstream_health_shm_cleanup;
+    cln->data = pp->snapshot;
+
+    pp->snapshot->refs++;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_upstream_health_shm_cleanup(void *data)
+{
+    ngx_http_upstream_health_shm_let_go(data);
+}
+
+
+static ngx_int_t
+ngx_http_upstream_health_shm_get_pool_peer(ngx_peer_connection_t *pc,
+    void *data)
+{
+    ngx_http_upstream_health_shm_pool_peer_t  *pp = data;
+
+    ngx_http_upstream_health_shm_host_t      *host;
+    ngx_http_upstream_health_shm_srv_conf_t  *hscf;
+
+    hscf = pp->hp.conf;
+
+    if (ngx_http_upstream_health_shm_changed(hscf, hscf->segment)) {
+        ngx_http_upstream_health_shm_catch_up(hscf);
+    }
+
+    pp->hp.seq = hscf->segment->seq;
+    pp->host = NULL;
+
+    host = pp->snapshot ? ngx_http_upstream_health_shm_pick(pp) : NULL;
+
+    if (host == NULL) {
+        pc->cached = 0;
+        pc->connection = NULL;
+        pc->name = &hscf->upstream->host;
+
+        return NGX_BUSY;
+    }
+
+    return ngx_http_upstream_health_shm_hand_out(pc, pp, host);
+}
+
+
+/* The next tier takes over when nobody in the earlier ones takes this request. */
+
+static ngx_http_upstream_health_shm_host_t *
+ngx_http_upstream_health_shm_pick(ngx_http_upstream_health_shm_pool_peer_t *pp)
+{
+    ngx_uint_t                                i, t;
+    ngx_http_upstream_health_shm_tier_t      *tier;
+    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
+
+    snapshot = pp->snapshot;
+
+    for (t = snapshot->first; t < snapshot->ntiers; t++) {
+        tier = &snapshot->tiers[t];
+
+        if (tier->usable == 0) {
+            continue;
+        }
+
+        pp->tier = tier;
+
+        i = ngx_http_upstream_health_shm_balance_pick(tier->balance, pp->key,
+                                      ngx_http_upstream_health_shm_usable, pp);
+
+        if (i != NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE) {
+            return &tier->hosts[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_usable(void *data, ngx_uint_t i)
+{
+    ngx_http_upstream_health_shm_pool_peer_t  *pp = data;
+
+    uintptr_t                             m;
+    ngx_uint_t                            n;
+    ngx_http_upstream_health_shm_host_t  *host;
+    ngx_http_upstream_health_shm_live_t  *live;
+
+    host = &pp->tier->hosts[i];
+    live = host->live;
+
+    if (live->weight == 0) {
+        return 0;
+    }
+
+    if (live->fails && host->max_fails && live->fails >= host->max_fails
+        && pp->snapshot->nhosts > 1
+        && ngx_current_msec - live->checked <= host->fail_timeout)
+    {
+        return 0;
+    }
+
+    if (host->max_conns && live->conns >= host->max_conns) {
+        return 0;
+    }
+
+    if (pp->tried) {
+        n = host - pp->snapshot->hosts;
+        m = (uintptr_t) 1 << n % NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS;
+
+        if (pp->tried[n / NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS] & m) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_http_upstream_health_shm_hand_out(ngx_peer_connection_t *pc,
+    ngx_http_upstream_health_shm_pool_peer_t *pp,
+    ngx_http_upstream_health_shm_host_t *host)
+{
+    ngx_int_t                             rc;
+    ngx_http_upstream_rr_peer_t          *slot, empty;
+    ngx_http_upstream_health_shm_live_t  *live;
+
+    slot = pp->hp.conf->slot;
+
+    empty.sockaddr = slot->sockaddr;
+    empty.socklen = slot->socklen;
+    empty.name = slot->name;
+
+    slot->sockaddr = host->sockaddr;
+    slot->socklen = host->socklen;
+    slot->name = host->name;
+
+    rc = pp->hp.original_get_peer(pc, pp->hp.data);
+
+    slot->sockaddr = empty.sockaddr;
+    slot->socklen = empty.socklen;
+    slot->name = empty.name;
+
+    /* NGX_DONE: with a kept connection */
+
+    if (rc != NGX_OK && rc != NGX_DONE) {
+        return rc;
+    }
+
+    pc->name = &host->name;
+
+    pp->host = host;
+    live = host->live;
+
+    if (ngx_current_msec - live->checked > host->fail_timeout) {
+        live->checked = ngx_current_msec;
+    }
+
+    live->conns++;
+
+    if (live->balance) {
+        ngx_http_upstream_health_shm_balance_use(live->balance, live->index);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_upstream_health_shm_free_pool_peer(ngx_peer_connection_t *pc,
+    void *data, ngx_uint_t state)
+{
+    ngx_http_upstream_health_shm_pool_peer_t  *pp = data;
+
+    ngx_uint_t                            tries, closed;
+    ngx_http_upstream_health_shm_live_t  *live;
+
+    tries = pc->tries;
+    closed = ngx_http_upstream_health_shm_closed(pc, state);
+
+    if (state || pp->hp.conf->any.observe == HEALTH_OBSERVE_STATUS) {
+        ngx_http_upstream_health_shm_observe_host(pc, pp, state);
+    }
+
+    pp->hp.original_free_peer(pc, pp->hp.data, state);
+
+    /* for round robin, there was one peer */
+
+    pc->tries = tries ? tries - 1 : 0;
+
+    if (pp->host == NULL) {
+        return;
+    }
+
+    live = pp->host->live;
+
+    live->conns--;
+
+    if (live->balance) {
+        ngx_http_upstream_health_shm_balance_done(live->balance, live->index);
+    }
+
+    if (!closed) {
+        ngx_http_upstream_health_shm_judge_host(pc, pp, state);
+    }
+}
+
+
+/* a kept connection on which nothing came back: nginx adds a try for it */
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_closed(ngx_peer_connection_t *pc,
+    ngx_uint_t state)
+{
+    ngx_connection_t     *c;
+    ngx_http_upstream_t  *u;
+
+    c = pc->connection;
+
+    if (!(state & NGX_PEER_FAILED) || !pc->cached || c == NULL
+        || c->read->timedout || c->write->timedout)
+    {
+        return 0;
+    }
+
+    u = (ngx_http_upstream_t *) ((u_char *) pc
+                                 - offsetof(ngx_http_upstream_t, peer));
+
+    return u->state->bytes_received == 0;
+}
+
+
+static void
+ngx_http_upstream_health_shm_observe_host(ngx_peer_connection_t *pc,
+    ngx_http_upstream_health_shm_pool_peer_t *pp, ngx_uint_t state)
+{
+    uint32_t                                  host;
+    ngx_uint_t                                status;
+    ngx_http_upstream_health_shm_srv_conf_t  *hscf;
+
+    hscf = pp->hp.conf;
+
+    /* hosts of the topology before have no numbers any more */
+
+    if (pp->host == NULL || pp->snapshot != hscf->snapshot
+        || !hscf->segment->mapped
+        || !ngx_http_upstream_health_shm_failed(pc, hscf, state, &status))
+    {
+        return;
+    }
+
+    host = pp->tier->first + (pp->host - pp->tier->hosts);
+
+    if (host < hscf->segment->shm.host_count) {
+        ngx_http_upstream_health_shm_report(hscf->segment, host, status);
+    }
+}
+
+
+static void
+ngx_http_upstream_health_shm_judge_host(ngx_peer_connection_t *pc,
+    ngx_http_upstream_health_shm_pool_peer_t *pp, ngx_uint_t state)
+{
+    ngx_http_upstream_health_shm_host_t  *host;
+    ngx_http_upstream_health_shm_live_t  *live;
+
+    host = pp->host;
+    live = host->live;
+
+    if (state && ngx_http_upstream_health_shm_mark_tried(pp) != NGX_OK) {
+        pc->tries = 0;
+    }
+
+    if (!(state & NGX_PEER_FAILED)) {
+
+        /* mark host live if check passed */
+
+        if ((ngx_msec_int_t) (live->accessed - live->checked) < 0) {
+            live->fails = 0;
+        }
+
+        return;
+    }
+
+    live->fails++;
+    live->accessed = ngx_current_msec;
+    live->checked = ngx_current_msec;
+
+    if (host->max_fails && live->fails >= host->max_fails
+        && pp->snapshot->nhosts > 1)
+    {
+        ngx_log_error(NGX_LOG_WARN, pc->log, 0,
+                      "upstream server temporarily disabled");
+    }
+}
+
+
+static ngx_int_t
+ngx_http_upstream_health_shm_mark_tried(
+    ngx_http_upstream_health_shm_pool_peer_t *pp)
+{
+    ngx_uint_t  n, words;
+
+    n = pp->host - pp->snapshot->hosts;
+
+    if (pp->tried == NULL) {
+        words = pp->snapshot->nhosts / NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS + 1;
+
+        pp->tried = (words == 1) ? &pp->data
+                                 : ngx_pcalloc(pp->pool,
+                                               words * sizeof(uintptr_t));
+        if (pp->tried == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    pp->tried[n / NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS] |=
+        (uintptr_t) 1 << n % NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_upstream_health_shm_notify_pool_peer(ngx_peer_connection_t *pc,
+    void *data, ngx_uint_t type)
+{
+    ngx_http_upstream_health_shm_pool_peer_t  *pp = data;
+
+    pp->hp.original_notify(pc, pp->hp.data, type);
+}
+
+
+#if (NGX_HTTP_SSL)
+
+static ngx_int_t
+ngx_http_upstream_health_shm_set_pool_session(ngx_peer_connection_t *pc,
+    void *data)
+{
+    ngx_http_upstream_health_shm_pool_peer_t  *pp = data;
+
+    return ngx_ssl_set_session(pc->connection, pp->host->live->ssl_session);
+}
+
+
+static void
+ngx_http_upstream_health_shm_save_pool_session(ngx_peer_connection_t *pc,
+    void *data)
+{
+    ngx_http_upstream_health_shm_pool_peer_t  *pp = data;
+
+    ngx_ssl_session_t                    *session;
+    ngx_http_upstream_health_shm_live_t  *live;
+
+    session = ngx_ssl_get_session(pc->connection);
+
+    if (session == NULL) {
+        return;
+    }
+
+    live = pp->host->live;
+
+    if (live->ssl_session) {
+        ngx_ssl_free_session(live->ssl_session);
+    }
+
+    live->ssl_session = session;
+}
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Pool mode: what an upstream without servers has instead.  Who owns what:
+ *
+ *   snapshot    one topology as this worker took it over: tiers of hosts with
+ *               their addresses and names, in a pool of its own.  It never
+ *               changes but for weights.  The upstream holds the newest, each
+ *               request the one that it began with, until nothing can ask for
+ *               its $upstream_addr any more; the last to let go frees it.
+ *   live        what this worker's traffic tells of a host: connections,
+ *               failures, the TLS session.  A host that is in the next
+ *               topology, too, takes it along; the last snapshot frees it.
+ *
+ * Nothing in here points into the segment.
+ */
+
+
+#ifndef _NGX_HTTP_UPSTREAM_HEALTH_SHM_POOL_H_INCLUDED_
+#define _NGX_HTTP_UPSTREAM_HEALTH_SHM_POOL_H_INCLUDED_
+
+
+#include "ngx_http_upstream_health_shm_module.h"
+#include "ngx_http_upstream_health_shm_balance.h"
+
+
+typedef struct {
+    ngx_uint_t                                refs;     /* snapshots */
+
+    ngx_uint_t                                taken;    /* by the next one */
+
+    /* in the newest of them; weight 0: gets no requests */
+
+    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
+    ngx_http_upstream_health_shm_balance_t   *balance;
+    ngx_uint_t                                index;
+    uint32_t                                  weight;
+
+    ngx_uint_t                                conns;
+    ngx_uint_t                                fails;
+    ngx_msec_t                                accessed;
+    ngx_msec_t                                checked;
+
+#if (NGX_HTTP_SSL)
+    ngx_ssl_session_t                        *ssl_session;
+#endif
+} ngx_http_upstream_health_shm_live_t;
+
+
+typedef struct {
+    struct sockaddr                          *sockaddr;  /* NULL: unusable */
+    socklen_t                                 socklen;
+    uint32_t                                  max_conns;
+    uint32_t                                  max_fails;
+    uint32_t                                  fail_timeout;
+    uint32_t                                  configured; /* weight */
+    ngx_str_t                                 name;
+
+    uint64_t                                  identity;
+    uint64_t                                  word;      /* as last seen */
+    ngx_http_upstream_health_shm_live_t      *live;
+} ngx_http_upstream_health_shm_host_t;
+
+
+typedef struct {
+    ngx_http_upstream_health_shm_balance_t   *balance;
+    ngx_http_upstream_health_shm_host_t      *hosts;
+    ngx_uint_t                                nhosts;
+    ngx_uint_t                                usable;
+    uint32_t                                  first;    /* in the segment */
+    uint32_t                                  method;
+} ngx_http_upstream_health_shm_tier_t;
+
+
+struct ngx_http_upstream_health_shm_snapshot_s {
+    ngx_uint_t                                refs;
+    ngx_pool_t                               *pool;
+
+    ngx_http_upstream_health_shm_tier_t      *tiers;
+    ngx_uint_t                                ntiers;
+    ngx_uint_t                                first;    /* not empty */
+
+    ngx_http_upstream_health_shm_host_t      *hosts;
+    ngx_uint_t                                nhosts;
+    ngx_uint_t                                usable;
+    ngx_uint_t                                unusable; /* no address */
+
+    unsigned                                  hash:1;   /* needs a key */
+};
+
+
+/* lives of the snapshot before; a power of two places */
+
+typedef struct {
+    ngx_http_upstream_health_shm_host_t     **hosts;
+    ngx_uint_t                                places;
+} ngx_http_upstream_health_shm_known_t;
+
+
+/* snapshot.c */
+
+ngx_int_t ngx_http_upstream_health_shm_take_over(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
+void ngx_http_upstream_health_shm_renew(
+    ngx_http_upstream_health_shm_segment_t *segment);
+void ngx_http_upstream_health_shm_let_go(
+    ngx_http_upstream_health_shm_snapshot_t *snapshot);
+
+/* host.c */
+
+ngx_int_t ngx_http_upstream_health_shm_set_address(
+    ngx_http_upstream_health_shm_host_t *host, struct health_shm *shm,
+    uint32_t number, ngx_pool_t *pool);
+
+uint32_t ngx_http_upstream_health_shm_configured(struct health_shm *shm,
+    uint32_t host);
+
+/* live.c */
+
+ngx_int_t ngx_http_upstream_health_shm_know(
+    ngx_http_upstream_health_shm_known_t *known,
+    ngx_http_upstream_health_shm_snapshot_t *before, ngx_pool_t *temp);
+ngx_http_upstream_health_shm_live_t *ngx_http_upstream_health_shm_get_live(
+    ngx_http_upstream_health_shm_known_t *known, uint64_t identity);
+void ngx_http_upstream_health_shm_drop_live(
+    ngx_http_upstream_health_shm_live_t *live);
+
+/* weights.c */
+
+uint32_t ngx_http_upstream_health_shm_weight(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_host_t *host);
+void ngx_http_upstream_health_shm_weigh_all(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
+void ngx_http_upstream_health_shm_weigh_host(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t tier,
+    uint32_t host);
+
+/* pool.c */
+
+ngx_int_t ngx_http_upstream_health_shm_init_pool_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us);
+
+
+#endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_POOL_H_INCLUDED_ */

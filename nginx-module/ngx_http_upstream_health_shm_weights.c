@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Weights: how the newest snapshot follows the host words.
+ *
+ * While health is ignored, a host takes requests unless a person took it out,
+ * or its agent for a while, as in a panic.
+ *
+ * Where hash puts a host is made of its configured weight, and all workers
+ * must agree on it.  When that changes, which is rare, the snapshot is renewed.
+ */
+
+
+#include "ngx_http_upstream_health_shm_pool.h"
+
+
+static void ngx_http_upstream_health_shm_look(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_tier_t *tier, ngx_uint_t i);
+static void ngx_http_upstream_health_shm_weigh(
+    ngx_http_upstream_health_shm_snapshot_t *snapshot, ngx_uint_t t,
+    ngx_uint_t i, uint32_t weight);
+
+
+/* Brings all weights in line, whatever was done before. */
+
+void
+ngx_http_upstream_health_shm_weigh_all(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf)
+{
+    ngx_uint_t                                t, i;
+    ngx_http_upstream_health_shm_host_t      *host;
+    ngx_http_upstream_health_shm_tier_t      *tier;
+    ngx_http_upstream_health_shm_segment_t   *segment;
+    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
+
+    snapshot = hscf->snapshot;
+    segment = hscf->segment;
+
+    if (snapshot == NULL) {
+        return;
+    }
+
+    for (t = 0; t < snapshot->ntiers; t++) {
+        tier = &snapshot->tiers[t];
+
+        for (i = 0; i < tier->nhosts; i++) {
+            host = &tier->hosts[i];
+
+            if (segment->mapped && tier->first + i < segment->shm.host_count) {
+                ngx_http_upstream_health_shm_look(hscf, tier, i);
+            }
+
+            ngx_http_upstream_health_shm_weigh(snapshot, t, i,
+                            ngx_http_upstream_health_shm_weight(hscf, host));
+        }
+    }
+}
+
+
+/* `host` of the segment, which `tier` belongs to, has changed. */
+
+void
+ngx_http_upstream_health_shm_weigh_host(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t t, uint32_t host)
+{
+    ngx_uint_t                                i;
+    ngx_http_upstream_health_shm_tier_t      *tier;
+    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
+
+    snapshot = hscf->snapshot;
+
+    if (t >= snapshot->ntiers) {
+        return;
+    }
+
+    tier = &snapshot->tiers[t];
+
+    if (host < tier->first || host - tier->first >= tier->nhosts) {
+        return;
+    }
+
+    i = host - tier->first;
+
+    ngx_http_upstream_health_shm_look(hscf, tier, i);
+
+    ngx_http_upstream_health_shm_weigh(snapshot, t, i,
+                 ngx_http_upstream_health_shm_weight(hscf, &tier->hosts[i]));
+}
+
+
+static void
+ngx_http_upstream_health_shm_look(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_tier_t *tier, ngx_uint_t i)
+{
+    struct health_shm                    *shm;
+    ngx_http_upstream_health_shm_host_t  *host;
+
+    shm = &hscf->segment->shm;
+    host = &tier->hosts[i];
+
+    host->word = health_shm_word(shm, tier->first + i);
+
+    if (tier->method == HEALTH_HASH
+        && ngx_http_upstream_health_shm_configured(shm, tier->first + i)
+           != host->configured)
+    {
+        hscf->outdated = 1;
+    }
+}
+
+
+static void
+ngx_http_upstream_health_shm_weigh(
+    ngx_http_upstream_health_shm_snapshot_t *snapshot, ngx_uint_t t,
+    ngx_uint_t i, uint32_t weight)
+{
+    ngx_http_upstream_health_shm_live_t  *live;
+    ngx_http_upstream_health_shm_tier_t  *tier;
+
+    tier = &snapshot->tiers[t];
+    live = tier->hosts[i].live;
+
+    if (live->weight == weight) {
+        return;
+    }
+
+    if (live->weight == 0) {
+        tier->usable++;
+        snapshot->usable++;
+        snapshot->first = ngx_min(snapshot->first, t);
+
+    } else if (weight == 0) {
+        tier->usable--;
+        snapshot->usable--;
+    }
+
+    live->weight = weight;
+
+    ngx_http_upstream_health_shm_balance_weigh(tier->balance, i, weight);
+
+    while (snapshot->first < snapshot->ntiers
+           && snapshot->tiers[snapshot->first].usable == 0)
+    {
+        snapshot->first++;
+    }
+}
+
+
+uint32_t
+ngx_http_upstream_health_shm_weight(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_host_t *host)
+{
+    if (host->sockaddr == NULL) {
+        return 0;
+    }
+
+    if (hscf->active ? !health_word_routable(host->word)
+                     : (health_word_admin(host->word) != HEALTH_AUTO
+                || health_word_agent(host->word) == HEALTH_AGENT_DRAIN
+                || health_word_agent(host->word) == HEALTH_AGENT_MAINT))
+    {
+        return 0;
+    }
+
+    return health_word_weight(host->word);
+}
