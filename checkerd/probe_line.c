@@ -179,7 +179,8 @@ void probe_line_give_back(struct probe *probe)
 	if (kept == NULL)
 		return;
 	if (has_opened(probe)) {
-		kept->opened_us = monotonic_us();
+		kept->opened_us = probe->direct.used ? probe->direct.began_us
+		                                     : monotonic_us();
 		kept->cert_expires_at_us = probe->tls.cert_expires_at_us;
 	}
 	if (!probe->direct.used)
