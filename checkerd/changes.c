@@ -370,11 +370,11 @@ uint64_t changes_next_end_us(const json_t *changes, struct change *ret)
 #define HIDDEN "(hidden)"
 
 /* Of a header, the name is none. */
-static json_t *hide_text(const char *text)
+static json_t *hide_text(const struct config_key *key, const char *text)
 {
 	size_t name = strcspn(text, ":");
 
-	return text[name] == ':'
+	return key->type == TYPE_HEADER && text[name] == ':'
 	               ? json_sprintf("%.*s: " HIDDEN, (int) name, text)
 	               : json_string(*text ? HIDDEN : "");
 }
@@ -390,7 +390,7 @@ json_t *changes_hide(const char *key, const json_t *value)
 		return json_incref((json_t *) value);
 	if (!json_is_array(value))
 		return json_is_string(value)
-		               ? hide_text(json_string_value(value))
+		               ? hide_text(known, json_string_value(value))
 		               : json_string(HIDDEN);
 	list = json_array();
 	json_array_foreach((json_t *) value, i, item)

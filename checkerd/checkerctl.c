@@ -69,9 +69,10 @@ static int read_lease(struct request *request, const char *text)
 static int read_since(struct request *request, const char *text)
 {
 	request->since_given = true;
-	if (parse_unsigned(&request->since, text, 0, UINT64_MAX) == 0)
+	if (parse_unsigned(&request->since, text, 0, INT64_MAX) == 0)
 		return DONE;
-	return command_refuse(REFUSED, "--since: \"%s\" is no number", text);
+	return command_refuse(REFUSED,
+	                      "--since: \"%s\" is no number of an event", text);
 }
 
 static int read_option(struct request *request, int value, bool *ret_help,

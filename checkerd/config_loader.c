@@ -372,11 +372,15 @@ int config_loader_new(struct config_loader **ret, sd_event *event,
 
 void config_loader_free(struct config_loader *loader)
 {
+	eventfd_t count;
+
 	if (!loader)
 		return;
 	/* It may wait for DNS for long: it ends with the process, and what it
 	 * works on stays until then. */
-	if (loader->running) {
+	if (loader->running && eventfd_read(loader->done_fd, &count) == 0) {
+		pthread_join(loader->thread, NULL);
+	} else if (loader->running) {
 		pthread_detach(loader->thread);
 		sd_event_source_disable_unref(loader->source);
 		return;

@@ -357,6 +357,8 @@ int daemon_run(const char *path)
 	struct daemon daemon = { .path = path };
 	int r;
 
+	/* whoever read our standard error may have gone */
+	signal(SIGPIPE, SIG_IGN);
 	log_open();
 	r = open_loop(&daemon);
 	if (r >= 0)

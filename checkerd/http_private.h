@@ -63,6 +63,7 @@ struct http_listener {
 	struct http_connection *earliest, *latest;
 	struct http_request *requests;
 	bool stirred; /* since it was last run */
+	unsigned connections;
 	unsigned streams;
 	size_t reply_bytes; /* answers not yet taken */
 };

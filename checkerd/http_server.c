@@ -17,6 +17,9 @@
 #define PATIENCE_US (HTTP_PATIENCE_S * USEC_PER_SEC)
 #define ACCURACY_US USEC_PER_MSEC
 
+/* Until it is tried again to accept who could not be accepted. */
+#define STARVED_US (10 * USEC_PER_MSEC)
+
 static void run_again(struct http_listener *listener, uint64_t wait_us)
 {
 	sd_event_source_set_time(listener->again, monotonic_us() + wait_us);
@@ -94,22 +97,25 @@ static void on_connection(void *owner, struct MHD_Connection *mhd,
                           void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
+	struct http_listener *listener = owner;
 	struct http_connection *connection = *context;
 
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
 		http_connection_relax(connection);
 		free(connection);
 		*context = NULL;
+		listener->connections--;
 		/* if there was no place left, it looks for who is waiting only
 		 * when it is run anew */
-		http_listener_stir(owner);
+		http_listener_stir(listener);
 		return;
 	}
+	listener->connections++;
 	connection = calloc(1, sizeof(*connection));
 	*context = connection;
 	if (!connection)
 		return;
-	connection->listener = owner;
+	connection->listener = listener;
 	connection->fd =
 		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)
 			->connect_fd;
@@ -135,18 +141,29 @@ static void run(struct http_listener *listener)
 static int on_ready(sd_event_source *source, int fd, uint32_t revents,
                     void *userdata)
 {
+	struct http_listener *listener = userdata;
+
 	(void) source;
 	(void) fd;
 	(void) revents;
-	run(userdata);
+	run(listener);
+	/* Somebody is there, and nobody came: there is no descriptor for it.
+	 * With others connected libmicrohttpd waits for one of them to go. */
+	if (listener->connections == 0 && !listener->stirred) {
+		sd_event_source_set_enabled(listener->io, SD_EVENT_OFF);
+		run_again(listener, STARVED_US);
+	}
 	return 0;
 }
 
 static int on_again(sd_event_source *source, uint64_t due_us, void *userdata)
 {
+	struct http_listener *listener = userdata;
+
 	(void) source;
 	(void) due_us;
-	run(userdata);
+	sd_event_source_set_enabled(listener->io, SD_EVENT_ON);
+	run(listener);
 	return 0;
 }
 

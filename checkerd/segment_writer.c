@@ -177,7 +177,8 @@ static void complete_transition(struct mapping *mapping)
 	uint64_t number = header->event_head + 1;
 	struct health_event event;
 
-	if (!health_shm_event(&mapping->shm, number, &event))
+	if (!health_shm_event(&mapping->shm, number, &event) ||
+	    event.kind == 0 || event.kind >= HEALTH_EVENT_KIND_COUNT)
 		return;
 	if (event.host < mapping->shm.host_count && word_sound(event.word)) {
 		store(host_word(mapping, event.host), event.word);

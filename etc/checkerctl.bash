@@ -15,6 +15,25 @@ _checkerctl_pools()
 	_checkerctl_hosts "$@" | cut -d / -f 1 | uniq
 }
 
+# Those of the candidates that begin with the word, quoted. Names may hold what
+# the shell would expand, as compgen -W does.
+_checkerctl_offer()
+{
+	local typed=${1//\\/} before="" candidates candidate reply
+
+	# Only what follows the last colon is replaced.
+	if [[ $typed == *:* && $COMP_WORDBREAKS == *:* ]]; then
+		before=${typed%"${typed##*:}"}
+	fi
+	read -rd "" -a candidates <<<"$2"
+	COMPREPLY=()
+	for candidate in "${candidates[@]}"; do
+		[[ $candidate == "$typed"* ]] || continue
+		printf -v reply %q "${candidate#"$before"}"
+		COMPREPLY+=("$reply")
+	done
+}
+
 _checkerctl()
 {
 	local commands="status watch why events up down drain auto weight probe
@@ -82,11 +101,7 @@ _checkerctl()
 		esac
 		;;
 	esac
-	mapfile -t COMPREPLY < <(compgen -W "$candidates" -- "$word")
-	# Only what follows the last colon is replaced.
-	if [[ $word == *:* && $COMP_WORDBREAKS == *:* ]]; then
-		COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*:}"}"}")
-	fi
+	_checkerctl_offer "$word" "$candidates"
 }
 
 complete -F _checkerctl checkerctl

@@ -56,6 +56,14 @@ ngx_http_upstream_health_shm_balance_create(ngx_pool_t *pool,
 }
 
 
+ngx_int_t
+ngx_http_upstream_health_shm_balance_prepare(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t *work)
+{
+    return b->method->prepare ? b->method->prepare(b, work) : NGX_OK;
+}
+
+
 void
 ngx_http_upstream_health_shm_balance_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight)

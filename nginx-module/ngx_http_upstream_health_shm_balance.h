@@ -46,6 +46,13 @@ ngx_http_upstream_health_shm_balance_t *
     ngx_uint_t method, ngx_uint_t n, ngx_str_t *names, uint32_t *weights,
     uint32_t *configured, uint32_t seed);
 
+/* What is too much to do at once: NGX_AGAIN until it is done.  Nothing but
+ * weigh and use comes before that.
+ * work: how much of it now, in about the time that a host takes; what is left
+ * of that afterwards. */
+ngx_int_t ngx_http_upstream_health_shm_balance_prepare(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t *work);
+
 /* Host i weighs this much from the next pick on; 0 takes it out. */
 void ngx_http_upstream_health_shm_balance_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight);

@@ -13,48 +13,56 @@
  * the host's.  Four probes make the shares of 48 points differ as little as
  * those of 336 points would with one, a standard deviation of 5.5 %.
  *
- * Weights do not change the number of points, which would cost memory without
- * a bound or, if scaled down to one, move everybody's keys when the scale
- * changes.  Hosts with weights up to a power of two have a circle for
- * themselves, a ring, whose distances are divided by that power; in it, a
- * host of less weight refuses some of the keys, always the same ones, to make
- * it exact.  The effective weight is all that is compared to: less of it
- * refuses more keys, and those are back when it is.
+ * Weights stretch the way: it is divided by the host's, which makes the least
+ * of several fall to each by its weight, whatever the others'.  No key is ever
+ * refused, so that a host which is alone, or outweighs all others, has what is
+ * its due.  A number of points by weight would cost memory without a bound or,
+ * if scaled down to one, move everybody's keys when the scale changes.
  *
- * When many are out, the way to the next one gets long.  After so many points
- * or refusals the rest is looked at in one pass, where a host's distance to a
- * key is drawn by weight (rendezvous hashing), with the same promises.
+ * So the first point on the way need not be the nearest: one has to look on
+ * until a way, stretched as little as that of any host, is longer than the best
+ * so far.  To keep that short, hosts with weights up to a power of two have a
+ * circle for themselves, a ring; in it, ways are stretched by that power over
+ * the host's weight, 1 to 2 if it is the configured one.  The effective weight
+ * is what counts: less of it makes the way longer, which gives keys to others,
+ * and those are back when it is.
+ *
+ * When many are out, there are many points before the next one.  After so many
+ * of them, or of refusals, the rest is looked at in one pass, where a host's
+ * distance to a key is drawn by weight (rendezvous hashing), with the same
+ * promises.
  */
 
 
 #include "ngx_http_upstream_health_shm_balance_method.h"
+#include "ngx_http_upstream_health_shm_balance_ring.h"
 
 
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS   17    /* weights to 1, 2, .. 64K */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS  48
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES  4
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_STEPS   1024  /* over points, a pick */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_STEPS   1024  /* over points, a search */
+
+/* stretches are 2^8, which is 1, to 2^32 */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_ONE      8
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_CLASSES  25
 
 
 typedef struct {
-    uint32_t                                   at;     /* on the circle */
-    uint32_t                                   host;
-} ngx_http_upstream_health_shm_point_t;
+    ngx_http_upstream_health_shm_ring_t        ring;
 
-
-typedef struct {
-    ngx_http_upstream_health_shm_point_t      *points;  /* in order */
-    uint32_t                                  *index;   /* by upper bits */
-    uint32_t                                   n;
-    uint32_t                                   shift;   /* at to index */
-    uint32_t                                   live;    /* hosts not out */
-} ngx_http_upstream_health_shm_ring_t;
+    /* hosts that are not out, by the power of two below their stretch */
+    uint32_t                                   live
+                                        [NGX_HTTP_UPSTREAM_HEALTH_SHM_CLASSES];
+    uint32_t                                   least;   /* power, of them all */
+} ngx_http_upstream_health_shm_circle_t;
 
 
 typedef struct {
     uint64_t                                   id;      /* of the name */
     uint32_t                                   weight;
     uint32_t                                   ring;
+    uint64_t                                   stretch; /* in 1/256 */
 } ngx_http_upstream_health_shm_hash_host_t;
 
 
@@ -62,9 +70,23 @@ typedef struct {
     ngx_http_upstream_health_shm_balance_t     balance;
     uint32_t                                   n;
     ngx_http_upstream_health_shm_hash_host_t  *hosts;
-    ngx_http_upstream_health_shm_ring_t
-        rings[NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS];
+
+    /* while it is prepared */
+    ngx_uint_t                                 step;
+    uint32_t                                   at;      /* in this step */
+
+    ngx_http_upstream_health_shm_circle_t
+        circles[NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS];
 } ngx_http_upstream_health_shm_hash_t;
+
+
+/* the steps */
+
+enum {
+    NGX_HTTP_UPSTREAM_HEALTH_SHM_COUNT = 0,
+    NGX_HTTP_UPSTREAM_HEALTH_SHM_PLACE,
+    NGX_HTTP_UPSTREAM_HEALTH_SHM_SORT
+};
 
 
 typedef struct {
@@ -94,13 +116,11 @@ static ngx_int_t ngx_http_upstream_health_shm_hash_identify(ngx_pool_t *pool,
     ngx_http_upstream_health_shm_tier_t *tier);
 static int ngx_libc_cdecl ngx_http_upstream_health_shm_hash_compare(
     const void *one, const void *two);
-static ngx_int_t ngx_http_upstream_health_shm_ring_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_hash_t *h, uint32_t number);
-static void ngx_http_upstream_health_shm_ring_sort(
-    ngx_http_upstream_health_shm_hash_t *h,
-    ngx_http_upstream_health_shm_ring_t *ring);
+static ngx_int_t ngx_http_upstream_health_shm_hash_prepare(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t *work);
 static void ngx_http_upstream_health_shm_hash_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight);
+static ngx_uint_t ngx_http_upstream_health_shm_hash_class(uint64_t stretch);
 static ngx_uint_t ngx_http_upstream_health_shm_hash_pick(
     ngx_http_upstream_health_shm_balance_t *b, uint32_t key,
     ngx_http_upstream_health_shm_usable_pt usable, void *data);
@@ -118,6 +138,7 @@ ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_hash_method =
 {
     ngx_http_upstream_health_shm_hash_create,
+    ngx_http_upstream_health_shm_hash_prepare,
     ngx_http_upstream_health_shm_hash_weigh,
     ngx_http_upstream_health_shm_hash_pick,
     NULL,
@@ -148,38 +169,14 @@ ngx_http_upstream_health_shm_hash_refused(
 }
 
 
-/* does the host's weight let it have the key, out of all of its ring's? */
-
-static ngx_inline ngx_uint_t
-ngx_http_upstream_health_shm_hash_takes(
-    ngx_http_upstream_health_shm_hash_t *h, uint32_t host,
-    ngx_http_upstream_health_shm_search_t *search)
-{
-    uint32_t                                   full;
-    ngx_http_upstream_health_shm_hash_host_t  *hh;
-
-    hh = &h->hosts[host];
-
-    full = HEALTH_WEIGHT_UNIT << hh->ring;
-
-    if (hh->weight < full
-        && (ngx_http_upstream_health_shm_mix(hh->id ^ search->key)
-            & (full - 1)) >= hh->weight)
-    {
-        return 0;
-    }
-
-    return !ngx_http_upstream_health_shm_hash_refused(search, host);
-}
-
-
 static ngx_http_upstream_health_shm_balance_t *
 ngx_http_upstream_health_shm_hash_create(ngx_pool_t *pool,
     ngx_http_upstream_health_shm_tier_t *tier)
 {
-    uint32_t                              ring;
-    ngx_uint_t                            i;
-    ngx_http_upstream_health_shm_hash_t  *h;
+    uint32_t                                ring;
+    ngx_uint_t                              i;
+    ngx_http_upstream_health_shm_hash_t    *h;
+    ngx_http_upstream_health_shm_circle_t  *circle;
 
     h = ngx_pcalloc(pool, sizeof(ngx_http_upstream_health_shm_hash_t));
     if (h == NULL) {
@@ -207,12 +204,15 @@ ngx_http_upstream_health_shm_hash_create(ngx_pool_t *pool,
         }
 
         h->hosts[i].ring = ring;
-        h->rings[ring].n += NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS;
+        h->circles[ring].ring.n += NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS;
     }
 
     for (ring = 0; ring < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; ring++) {
-        if (h->rings[ring].n
-            && ngx_http_upstream_health_shm_ring_create(pool, h, ring)
+        circle = &h->circles[ring];
+        circle->least = NGX_HTTP_UPSTREAM_HEALTH_SHM_CLASSES;
+
+        if (circle->ring.n
+            && ngx_http_upstream_health_shm_ring_create(pool, &circle->ring)
                != NGX_OK)
         {
             return NULL;
@@ -289,100 +289,69 @@ ngx_http_upstream_health_shm_hash_compare(const void *one, const void *two)
 
 
 static ngx_int_t
-ngx_http_upstream_health_shm_ring_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_hash_t *h, uint32_t number)
+ngx_http_upstream_health_shm_hash_prepare(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t *work)
 {
-    uint32_t                               at, slots;
-    ngx_uint_t                             i, n;
-    ngx_http_upstream_health_shm_ring_t   *ring;
-    ngx_http_upstream_health_shm_point_t  *point;
+    ngx_http_upstream_health_shm_hash_t *h =
+                                      (ngx_http_upstream_health_shm_hash_t *) b;
 
-    ring = &h->rings[number];
+    uint32_t                                   at;
+    ngx_uint_t                                 i;
+    ngx_http_upstream_health_shm_ring_t       *ring;
+    ngx_http_upstream_health_shm_hash_host_t  *host;
 
-    ring->points = ngx_palloc(pool, ring->n
-                              * sizeof(ngx_http_upstream_health_shm_point_t));
+    while (h->step < NGX_HTTP_UPSTREAM_HEALTH_SHM_SORT) {
 
-    /* as many slots as there are points, or half of that */
+        for ( /* void */ ; h->at < h->n; h->at++, (*work)--) {
 
-    slots = 1;
-    ring->shift = 32;
-
-    while (slots <= ring->n / 2) {
-        slots *= 2;
-        ring->shift--;
-    }
-
-    ring->index = ngx_pcalloc(pool, slots * sizeof(uint32_t));
-
-    if (ring->points == NULL || ring->index == NULL) {
-        return NGX_ERROR;
-    }
-
-    /* the points of a slot lie together, those of lower slots before them */
-
-    for (i = 0; i < h->n; i++) {
-
-        if (h->hosts[i].ring != number) {
-            continue;
-        }
-
-        for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS; n++) {
-            at = ngx_http_upstream_health_shm_hash_point(h->hosts[i].id, n);
-            ring->index[at >> ring->shift]++;
-        }
-    }
-
-    for (i = 1; i < slots; i++) {
-        ring->index[i] += ring->index[i - 1];
-    }
-
-    for (i = 0; i < h->n; i++) {
-
-        if (h->hosts[i].ring != number) {
-            continue;
-        }
-
-        for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS; n++) {
-            at = ngx_http_upstream_health_shm_hash_point(h->hosts[i].id, n);
-            point = &ring->points[--ring->index[at >> ring->shift]];
-            point->at = at;
-            point->host = i;
-        }
-    }
-
-    ngx_http_upstream_health_shm_ring_sort(h, ring);
-
-    return NGX_OK;
-}
-
-
-/* by insertion: a point is in its slot already */
-
-static void
-ngx_http_upstream_health_shm_ring_sort(ngx_http_upstream_health_shm_hash_t *h,
-    ngx_http_upstream_health_shm_ring_t *ring)
-{
-    ngx_uint_t                             i, n;
-    ngx_http_upstream_health_shm_point_t   point, *before;
-
-    for (i = 1; i < ring->n; i++) {
-        point = ring->points[i];
-
-        for (n = i; n; n--) {
-            before = &ring->points[n - 1];
-
-            if (before->at < point.at
-                || (before->at == point.at
-                    && h->hosts[before->host].id <= h->hosts[point.host].id))
-            {
-                break;
+            if (*work == 0) {
+                return NGX_AGAIN;
             }
 
-            ring->points[n] = *before;
+            host = &h->hosts[h->at];
+            ring = &h->circles[host->ring].ring;
+
+            for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS; i++) {
+                at = ngx_http_upstream_health_shm_hash_point(host->id, i);
+
+                if (h->step == NGX_HTTP_UPSTREAM_HEALTH_SHM_COUNT) {
+                    ngx_http_upstream_health_shm_ring_count(ring, at);
+
+                } else {
+                    ngx_http_upstream_health_shm_ring_place(ring, at, h->at);
+                }
+            }
         }
 
-        ring->points[n] = point;
+        if (h->step == NGX_HTTP_UPSTREAM_HEALTH_SHM_COUNT) {
+
+            for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; i++) {
+                if (h->circles[i].ring.n) {
+                    ngx_http_upstream_health_shm_ring_settle(
+                                                         &h->circles[i].ring);
+                }
+            }
+        }
+
+        h->at = 0;
+        h->step++;
     }
+
+    for ( /* void */ ; h->at < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; h->at++) {
+        ring = &h->circles[h->at].ring;
+
+        for ( /* void */ ; ring->sorted < ring->n; (*work)--) {
+
+            if (*work == 0) {
+                return NGX_AGAIN;
+            }
+
+            ngx_http_upstream_health_shm_ring_sort(ring,
+                                          NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS);
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -393,14 +362,50 @@ ngx_http_upstream_health_shm_hash_weigh(
     ngx_http_upstream_health_shm_hash_t *h =
                                       (ngx_http_upstream_health_shm_hash_t *) b;
 
+    uint32_t                                   full;
+    ngx_http_upstream_health_shm_circle_t     *circle;
     ngx_http_upstream_health_shm_hash_host_t  *host;
 
     host = &h->hosts[i];
+    circle = &h->circles[host->ring];
 
-    h->rings[host->ring].live += (weight != 0);
-    h->rings[host->ring].live -= (host->weight != 0);
+    if (host->weight) {
+        circle->live[ngx_http_upstream_health_shm_hash_class(host->stretch)]--;
+    }
 
     host->weight = weight;
+
+    if (weight) {
+        full = HEALTH_WEIGHT_UNIT << host->ring;
+
+        host->stretch = ((uint64_t) full << NGX_HTTP_UPSTREAM_HEALTH_SHM_ONE)
+                        / ngx_min(weight, full);
+
+        circle->live[ngx_http_upstream_health_shm_hash_class(host->stretch)]++;
+    }
+
+    circle->least = 0;
+
+    while (circle->least < NGX_HTTP_UPSTREAM_HEALTH_SHM_CLASSES
+           && circle->live[circle->least] == 0)
+    {
+        circle->least++;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_hash_class(uint64_t stretch)
+{
+    ngx_uint_t  class;
+
+    class = 0;
+
+    while (stretch >> (NGX_HTTP_UPSTREAM_HEALTH_SHM_ONE + class + 1)) {
+        class++;
+    }
+
+    return class;
 }
 
 
@@ -417,7 +422,6 @@ ngx_http_upstream_health_shm_hash_pick(
     ngx_http_upstream_health_shm_search_t  search;
 
     search.key = key;
-    search.steps = NGX_HTTP_UPSTREAM_HEALTH_SHM_STEPS;
 
     for (search.aside = 0;
          search.aside < NGX_HTTP_UPSTREAM_HEALTH_SHM_ASIDE;
@@ -425,12 +429,13 @@ ngx_http_upstream_health_shm_hash_pick(
     {
         search.host = NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE;
         search.distance = (uint64_t) -1;
+        search.steps = NGX_HTTP_UPSTREAM_HEALTH_SHM_STEPS;
 
-        for (number = 0;
-             number < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS;
-             number++)
-        {
-            if (h->rings[number].live == 0) {
+        for (number = NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; number--; ) {
+
+            if (h->circles[number].least
+                == NGX_HTTP_UPSTREAM_HEALTH_SHM_CLASSES)
+            {
                 continue;
             }
 
@@ -443,15 +448,13 @@ ngx_http_upstream_health_shm_hash_pick(
                                                        from >> 32, &search)
                     != NGX_OK)
                 {
-                    break;
+                    goto scan;
                 }
             }
         }
 
-        if (search.steps == 0
-            || search.host == NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE)
-        {
-            break;
+        if (search.host == NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE) {
+            return search.host;
         }
 
         if (usable == NULL || usable(data, search.host)) {
@@ -461,30 +464,30 @@ ngx_http_upstream_health_shm_hash_pick(
         search.refused[search.aside] = search.host;
     }
 
+scan:
+
     return ngx_http_upstream_health_shm_hash_scan(h, &search, usable, data);
 }
 
 
-/* the first point from here whose host takes the key, if none is nearer yet;
- * NGX_DECLINED: no other probe of this ring will do better */
+/* the nearest host from here, if none is nearer yet; NGX_DECLINED: so many
+ * points were out that the rest is not looked at */
 
 static ngx_int_t
 ngx_http_upstream_health_shm_hash_probe(
     ngx_http_upstream_health_shm_hash_t *h, uint32_t number, uint32_t from,
     ngx_http_upstream_health_shm_search_t *search)
 {
-    uint64_t                               distance;
-    ngx_uint_t                             i, left;
-    ngx_http_upstream_health_shm_ring_t   *ring;
-    ngx_http_upstream_health_shm_point_t  *point;
+    uint64_t                                   way, distance;
+    ngx_uint_t                                 i, left, least;
+    ngx_http_upstream_health_shm_ring_t       *ring;
+    ngx_http_upstream_health_shm_point_t      *point;
+    ngx_http_upstream_health_shm_hash_host_t  *host;
 
-    ring = &h->rings[number];
+    ring = &h->circles[number].ring;
+    least = NGX_HTTP_UPSTREAM_HEALTH_SHM_ONE + h->circles[number].least;
 
-    i = ring->index[(uint64_t) from >> ring->shift];
-
-    while (i < ring->n && ring->points[i].at < from) {
-        i++;
-    }
+    i = ngx_http_upstream_health_shm_ring_first(ring, from);
 
     for (left = ring->n; left; left--, i++) {
 
@@ -494,27 +497,37 @@ ngx_http_upstream_health_shm_hash_probe(
 
         point = &ring->points[i];
 
-        distance = (uint64_t) (uint32_t) (point->at - from)
-                   << (NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS - 1 - number);
+        /* 32 bits, 16 for the ring, 8 and as many more for the stretch: 64 */
 
-        if (distance >= search->distance) {
+        way = (uint64_t) (uint32_t) (point->at - from)
+              << (NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS - 1 - number);
+
+        if (way << least > search->distance) {
             return NGX_OK;
         }
 
-        if (ngx_http_upstream_health_shm_hash_takes(h, point->host, search)) {
-            search->distance = distance;
-            search->host = point->host;
-            return NGX_OK;
+        host = &h->hosts[point->host];
+
+        if (host->weight) {
+            distance = way * host->stretch;
+
+            if ((distance < search->distance
+                 || (distance == search->distance
+                     && host->id < h->hosts[search->host].id))
+                && !ngx_http_upstream_health_shm_hash_refused(search,
+                                                              point->host))
+            {
+                search->distance = distance;
+                search->host = point->host;
+            }
         }
 
-        if (search->steps == 0) {
-            break;
+        if (--search->steps == 0) {
+            return NGX_DECLINED;
         }
-
-        search->steps--;
     }
 
-    return NGX_DECLINED;
+    return NGX_OK;
 }
 
 

@@ -60,6 +60,7 @@ ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_least_method =
 {
     ngx_http_upstream_health_shm_least_create,
+    NULL,
     ngx_http_upstream_health_shm_least_weigh,
     ngx_http_upstream_health_shm_least_pick,
     ngx_http_upstream_health_shm_least_use,

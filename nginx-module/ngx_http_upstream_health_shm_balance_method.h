@@ -37,6 +37,11 @@ typedef struct {
 typedef struct {
     ngx_http_upstream_health_shm_balance_t *(*create)(ngx_pool_t *pool,
         ngx_http_upstream_health_shm_tier_t *tier);
+
+    /* NULL: ready when it is created */
+    ngx_int_t (*prepare)(ngx_http_upstream_health_shm_balance_t *b,
+        ngx_uint_t *work);
+
     void (*weigh)(ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i,
         uint32_t weight);
     ngx_uint_t (*pick)(ngx_http_upstream_health_shm_balance_t *b, uint32_t key,

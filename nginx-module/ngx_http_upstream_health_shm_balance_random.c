@@ -53,6 +53,7 @@ ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_random_method =
 {
     ngx_http_upstream_health_shm_random_create,
+    NULL,
     ngx_http_upstream_health_shm_random_weigh,
     ngx_http_upstream_health_shm_random_pick,
     ngx_http_upstream_health_shm_random_use,

@@ -29,44 +29,19 @@
  * If all that are left wait for a host that refused, its turns go by until
  * the first of them is due.
  *
- * Positions are fractions of a round, a part of UNIT * w.  `key` is one
- * rounded down, so that most comparisons take one instruction; equal keys are
- * compared exactly.  Sorted by release in one heap, by deadline in the other.
- * The scheduler of Linux keeps one tree ordered by both; two arrays of 16
- * bytes a host are smaller and touch less memory.
+ * Positions are fractions of a round, a part of UNIT * w, and turns are sorted
+ * by release in one heap, by deadline in the other.  The scheduler of Linux
+ * keeps one tree ordered by both; two arrays of 16 bytes a host are smaller and
+ * touch less memory.
  */
 
 
 #include "ngx_http_upstream_health_shm_balance_method.h"
+#include "ngx_http_upstream_health_shm_balance_heap.h"
 
 
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT        256  /* parts of a turn */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_ROUND_SHIFT 40   /* in a key */
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_WAYS        4    /* children in a heap */
-
-
-typedef struct {
-    uint64_t  key;   /* 24 bits of rounds, the rest a fraction of a round */
-    uint32_t  part;  /* the same fraction, of UNIT * weight, not rounded */
-    uint32_t  host;
-} ngx_http_upstream_health_shm_turn_t;
-
-
-typedef struct {
-    ngx_http_upstream_health_shm_turn_t  *elts;
-    uint32_t                              n;
-    uint32_t                              ready;  /* 1: the one by deadline */
-} ngx_http_upstream_health_shm_heap_t;
-
-
-typedef struct {
-    uint32_t      weight;
-
-    union {
-        uint32_t  place;     /* weight: 2 * index in its heap + heap.ready */
-        int32_t   owed;      /* no weight: parts of a turn */
-    } u;
-} ngx_http_upstream_health_shm_turns_host_t;
 
 
 typedef struct {
@@ -121,27 +96,12 @@ static void ngx_http_upstream_health_shm_turns_set(
     ngx_http_upstream_health_shm_turns_t *t,
     ngx_http_upstream_health_shm_turn_t *turn, uint32_t round, int64_t part);
 
-static ngx_uint_t ngx_http_upstream_health_shm_turns_exactly_before(
-    ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_turn_t *one,
-    ngx_http_upstream_health_shm_turn_t *two);
-
-static void ngx_http_upstream_health_shm_heap_remove(
-    ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_heap_t *heap, uint32_t at);
-static void ngx_http_upstream_health_shm_heap_push(
-    ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_heap_t *heap,
-    ngx_http_upstream_health_shm_turn_t turn);
-static void ngx_http_upstream_health_shm_heap_order(
-    ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_heap_t *heap);
-
 
 ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_turns_method =
 {
     ngx_http_upstream_health_shm_turns_create,
+    NULL,
     ngx_http_upstream_health_shm_turns_weigh,
     ngx_http_upstream_health_shm_turns_pick,
     NULL,
@@ -182,124 +142,16 @@ ngx_http_upstream_health_shm_turns_next(
 }
 
 
-static ngx_inline ngx_uint_t
-ngx_http_upstream_health_shm_turns_before(
-    ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_turn_t *one,
-    ngx_http_upstream_health_shm_turn_t *two)
-{
-    int64_t  ahead;
-
-    ahead = (int64_t) (one->key - two->key);
-
-    if (ahead) {
-        return ahead < 0;
-    }
-
-    return ngx_http_upstream_health_shm_turns_exactly_before(t, one, two);
-}
-
-
-static ngx_inline ngx_http_upstream_health_shm_turn_t *
-ngx_http_upstream_health_shm_turns_first(
-    ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_turn_t *one,
-    ngx_http_upstream_health_shm_turn_t *two)
-{
-    return ngx_http_upstream_health_shm_turns_before(t, two, one) ? two : one;
-}
-
-
-static ngx_inline void
-ngx_http_upstream_health_shm_heap_set(ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_heap_t *heap, uint32_t at,
-    ngx_http_upstream_health_shm_turn_t *turn)
-{
-    heap->elts[at] = *turn;
-    t->hosts[turn->host].u.place = 2 * at + heap->ready;
-}
-
-
-/* puts the turn where it belongs, at this place or above */
-
-static ngx_inline void
-ngx_http_upstream_health_shm_heap_up(ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_heap_t *heap, uint32_t at,
-    ngx_http_upstream_health_shm_turn_t *turn)
-{
-    uint32_t  parent;
-
-    while (at) {
-        parent = (at - 1) / NGX_HTTP_UPSTREAM_HEALTH_SHM_WAYS;
-
-        if (!ngx_http_upstream_health_shm_turns_before(t, turn,
-                                                       &heap->elts[parent]))
-        {
-            break;
-        }
-
-        ngx_http_upstream_health_shm_heap_set(t, heap, at,
-                                              &heap->elts[parent]);
-        at = parent;
-    }
-
-    ngx_http_upstream_health_shm_heap_set(t, heap, at, turn);
-}
-
-
-/* makes room for the turn, at this place or below */
-
-static ngx_inline uint32_t
-ngx_http_upstream_health_shm_heap_down(ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_heap_t *heap, uint32_t at,
-    ngx_http_upstream_health_shm_turn_t *turn)
-{
-    uint32_t                              n, child;
-    ngx_http_upstream_health_shm_turn_t  *elts, *best, *other, *last;
-
-    elts = heap->elts;
-    n = heap->n;
-
-    for ( ;; ) {
-        child = at * NGX_HTTP_UPSTREAM_HEALTH_SHM_WAYS + 1;
-        best = &elts[child];
-
-        if (child + NGX_HTTP_UPSTREAM_HEALTH_SHM_WAYS <= n) {
-            other = ngx_http_upstream_health_shm_turns_first(t, best + 2,
-                                                             best + 3);
-            best = ngx_http_upstream_health_shm_turns_first(t, best, best + 1);
-            best = ngx_http_upstream_health_shm_turns_first(t, best, other);
-
-        } else if (child < n) {
-            last = &elts[n];
-
-            for (other = best + 1; other < last; other++) {
-                best = ngx_http_upstream_health_shm_turns_first(t, best,
-                                                                other);
-            }
-
-        } else {
-            return at;
-        }
-
-        if (!ngx_http_upstream_health_shm_turns_before(t, best, turn)) {
-            return at;
-        }
-
-        ngx_http_upstream_health_shm_heap_set(t, heap, at, best);
-        at = best - elts;
-    }
-}
-
-
 static ngx_http_upstream_health_shm_balance_t *
 ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
     ngx_http_upstream_health_shm_tier_t *tier)
 {
     size_t                                 size;
     uint32_t                               weight, wait;
-    uint64_t                               before, waits;
-    ngx_uint_t                             i;
+    uint64_t                               before;
+    ngx_uint_t                             i, n;
+    ngx_http_upstream_health_shm_heap_t   *heap;
+    ngx_http_upstream_health_shm_turn_t   *turn;
     ngx_http_upstream_health_shm_turns_t  *t;
 
     t = ngx_pcalloc(pool, sizeof(ngx_http_upstream_health_shm_turns_t));
@@ -321,10 +173,12 @@ ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
         return NULL;
     }
 
+    t->waiting.hosts = t->hosts;
+    t->ready.hosts = t->hosts;
     t->ready.ready = 1;
 
     before = 0;
-    waits = 0;
+    n = 0;
 
     for (i = 0; i < tier->n; i++) {
         weight = tier->weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT;
@@ -340,16 +194,33 @@ ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
         wait = ngx_http_upstream_health_shm_phase(tier, before,
                                            NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT);
         before += weight;
-        waits += wait;
 
-        ngx_http_upstream_health_shm_turns_place(t, i, weight, wait);
+        t->hosts[i].weight = weight;
+        t->total += weight;
+        t->passed += wait;
 
-        /* the clock stands at 0 until all have their places */
-
-        t->passed = 0;
+        turn = &t->aside[n++];
+        turn->host = i;
+        ngx_http_upstream_health_shm_turns_set(t, turn, 0, wait);
     }
 
-    t->passed = waits;
+    /* those whose turn has begun when the clock starts are about half: left to
+     * the first pick, they would cost it O(n log n) */
+
+    for (i = 0; i < n; i++) {
+        turn = &t->aside[i];
+        heap = &t->waiting;
+
+        if (ngx_http_upstream_health_shm_turns_due(t, turn)) {
+            ngx_http_upstream_health_shm_turns_next(t, turn);
+            heap = &t->ready;
+        }
+
+        heap->elts[heap->n++] = *turn;
+    }
+
+    ngx_http_upstream_health_shm_heap_order(&t->waiting);
+    ngx_http_upstream_health_shm_heap_order(&t->ready);
 
     return &t->balance;
 }
@@ -431,7 +302,7 @@ ngx_http_upstream_health_shm_turns_take(
         position -= NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT;
     }
 
-    ngx_http_upstream_health_shm_heap_remove(t, heap, at);
+    ngx_http_upstream_health_shm_heap_remove(heap, at);
 
     t->total -= weight;
     t->passed -= position;
@@ -451,7 +322,7 @@ ngx_http_upstream_health_shm_turns_place(
 
     turn.host = host;
     ngx_http_upstream_health_shm_turns_set(t, &turn, t->round, position);
-    ngx_http_upstream_health_shm_heap_push(t, &t->waiting, turn);
+    ngx_http_upstream_health_shm_heap_push(&t->waiting, turn);
 
     t->total += weight;
     ngx_http_upstream_health_shm_turns_move(t, position);
@@ -556,13 +427,13 @@ ngx_http_upstream_health_shm_turns_pick(
 
         turn = t->ready.elts[0];
 
-        ngx_http_upstream_health_shm_heap_remove(t, &t->ready, 0);
+        ngx_http_upstream_health_shm_heap_remove(&t->ready, 0);
         ngx_http_upstream_health_shm_turns_move(t,
                                            NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT);
 
         if (usable == NULL || usable(data, turn.host)) {
             host = turn.host;
-            ngx_http_upstream_health_shm_heap_push(t, &t->waiting, turn);
+            ngx_http_upstream_health_shm_heap_push(&t->waiting, turn);
             break;
         }
 
@@ -596,8 +467,8 @@ ngx_http_upstream_health_shm_turns_begin(
     turn = t->waiting.elts[0];
 
     ngx_http_upstream_health_shm_turns_next(t, &turn);
-    ngx_http_upstream_health_shm_heap_remove(t, &t->waiting, 0);
-    ngx_http_upstream_health_shm_heap_push(t, &t->ready, turn);
+    ngx_http_upstream_health_shm_heap_remove(&t->waiting, 0);
+    ngx_http_upstream_health_shm_heap_push(&t->ready, turn);
 }
 
 
@@ -637,7 +508,7 @@ ngx_http_upstream_health_shm_turns_sift_out(
     }
 
     heap->n = n;
-    ngx_http_upstream_health_shm_heap_order(t, heap);
+    ngx_http_upstream_health_shm_heap_order(heap);
 
     return aside;
 }
@@ -689,7 +560,7 @@ ngx_http_upstream_health_shm_turns_return(
     if (aside < NGX_HTTP_UPSTREAM_HEALTH_SHM_ASIDE) {
 
         for (i = 0; i < aside; i++) {
-            ngx_http_upstream_health_shm_heap_push(t, &t->waiting,
+            ngx_http_upstream_health_shm_heap_push(&t->waiting,
                                                    t->aside[i]);
         }
 
@@ -700,7 +571,7 @@ ngx_http_upstream_health_shm_turns_return(
         t->waiting.elts[t->waiting.n++] = t->aside[i];
     }
 
-    ngx_http_upstream_health_shm_heap_order(t, &t->waiting);
+    ngx_http_upstream_health_shm_heap_order(&t->waiting);
 }
 
 
@@ -763,65 +634,4 @@ ngx_http_upstream_health_shm_turns_set(
     turn->part = part;
     turn->key = ((uint64_t) round << NGX_HTTP_UPSTREAM_HEALTH_SHM_ROUND_SHIFT)
                 + ((uint64_t) part << 32) / weight;
-}
-
-
-/* of turns with the same key */
-
-static ngx_uint_t
-ngx_http_upstream_health_shm_turns_exactly_before(
-    ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_turn_t *one,
-    ngx_http_upstream_health_shm_turn_t *two)
-{
-    uint64_t  first, second;
-
-    first = (uint64_t) one->part * t->hosts[two->host].weight;
-    second = (uint64_t) two->part * t->hosts[one->host].weight;
-
-    return first != second ? first < second : one->host < two->host;
-}
-
-
-static void
-ngx_http_upstream_health_shm_heap_remove(
-    ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_heap_t *heap, uint32_t at)
-{
-    ngx_http_upstream_health_shm_turn_t  last;
-
-    last = heap->elts[--heap->n];
-
-    if (at < heap->n) {
-        at = ngx_http_upstream_health_shm_heap_down(t, heap, at, &last);
-        ngx_http_upstream_health_shm_heap_up(t, heap, at, &last);
-    }
-}
-
-
-static void
-ngx_http_upstream_health_shm_heap_push(
-    ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_heap_t *heap,
-    ngx_http_upstream_health_shm_turn_t turn)
-{
-    ngx_http_upstream_health_shm_heap_up(t, heap, heap->n++, &turn);
-}
-
-
-static void
-ngx_http_upstream_health_shm_heap_order(
-    ngx_http_upstream_health_shm_turns_t *t,
-    ngx_http_upstream_health_shm_heap_t *heap)
-{
-    uint32_t                             at;
-    ngx_http_upstream_health_shm_turn_t  turn;
-
-    for (at = heap->n; at--; /* void */) {
-        turn = heap->elts[at];
-
-        ngx_http_upstream_health_shm_heap_set(t, heap,
-                     ngx_http_upstream_health_shm_heap_down(t, heap, at, &turn),
-                     &turn);
-    }
 }

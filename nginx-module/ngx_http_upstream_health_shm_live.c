@@ -23,10 +23,6 @@ ngx_http_upstream_health_shm_know(ngx_http_upstream_health_shm_known_t *known,
     ngx_uint_t                            i, k, n;
     ngx_http_upstream_health_shm_host_t  *host;
 
-    if (before == NULL) {
-        return NGX_OK;
-    }
-
     for (n = 2; n < 2 * before->nhosts; n *= 2) { /* void */ }
 
     known->places = n;

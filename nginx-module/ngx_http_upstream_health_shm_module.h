@@ -18,7 +18,8 @@
  * placeholder.c  upstreams without servers, and what nginx makes of them
  * peer.c       the wrapped peer handlers
  * pool.c       those of an upstream without servers
- * snapshot.c   its tiers and hosts
+ * snapshot.c   how one takes over from the other
+ * build.c      its tiers and hosts
  * host.c       addresses and names of these
  * live.c       what traffic tells of them
  * weights.c    from host words to what they get
@@ -58,6 +59,7 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK    1000   /* ms */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON    20     /* ms, if work is left */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_BATCH   64     /* events at a time */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK    4096   /* hosts to take over */
 
 /* what can be said once is kept by keys with one of these at their top */
 
@@ -118,6 +120,10 @@ typedef struct {
 
 typedef struct ngx_http_upstream_health_shm_snapshot_s
     ngx_http_upstream_health_shm_snapshot_t;
+
+
+typedef struct ngx_http_upstream_health_shm_build_s
+    ngx_http_upstream_health_shm_build_t;
 
 
 /* covered upstreams of a pool of the segment */
@@ -181,6 +187,7 @@ typedef struct {
     uint64_t                                  ticket;     /* 0: none yet */
 
     struct health_shm                         shm;
+    struct health_shm                         former;  /* to be unmapped */
     uint64_t                                  device;
     uint64_t                                  inode;
     ngx_pool_t                               *pool;
@@ -204,6 +211,7 @@ typedef struct {
 
     unsigned                                  mapped:1;
     unsigned                                  all:1;      /* hosts to sync */
+    unsigned                                  building:1; /* snapshots */
 } ngx_http_upstream_health_shm_segment_t;
 
 
@@ -246,6 +254,7 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     /* without servers: what it has instead, and the peer to hand it out by */
 
     ngx_http_upstream_health_shm_snapshot_t  *snapshot;
+    ngx_http_upstream_health_shm_build_t     *build;     /* of the next one */
     ngx_http_upstream_rr_peer_t              *slot;
 
     /* all that any of its hosts wants to be told of live traffic */
@@ -263,6 +272,7 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     unsigned                                  late:1;    /* after a balancer */
     unsigned                                  pooled:1;  /* has no servers */
     unsigned                                  outdated:1; /* the snapshot */
+    unsigned                                  foreign:1; /* of another file */
     unsigned                                  active:1;
     unsigned                                  pending:1;
     unsigned                                  unnamed:1;

@@ -15,7 +15,9 @@
  *
  * max_fails, fail_timeout and max_conns mean what they mean to round robin,
  * but for two things: they are in milliseconds, and a kept connection that its
- * host has closed is not a failure of the host, which may be tried again.
+ * host has closed is not a failure of the host, which may be tried again.  Yet
+ * a request is not sent on one kept connection after the other: it may be what
+ * makes its hosts close them.
  */
 
 
@@ -34,6 +36,7 @@ typedef struct {
     ngx_http_upstream_health_shm_tier_t      *tier;    /* of the host */
     uintptr_t                                *tried;   /* NULL: none */
     uintptr_t                                 data;
+    ngx_uint_t                                closed;  /* kept connections */
     uint32_t                                  key;
 } ngx_http_upstream_health_shm_pool_peer_t;
 
@@ -366,6 +369,12 @@ ngx_http_upstream_health_shm_free_pool_peer(ngx_peer_connection_t *pc,
 
     if (!closed) {
         ngx_http_upstream_health_shm_judge_host(pc, pp, state);
+
+    } else if (pp->snapshot->nhosts > 1
+               && ++pp->closed > pp->snapshot->usable
+               && ngx_http_upstream_health_shm_mark_tried(pp) != NGX_OK)
+    {
+        pc->tries = 0;
     }
 }
 
@@ -406,7 +415,7 @@ ngx_http_upstream_health_shm_observe_host(ngx_peer_connection_t *pc,
 
     /* hosts of the topology before have no numbers any more */
 
-    if (pp->host == NULL || pp->snapshot != hscf->snapshot
+    if (pp->host == NULL || pp->snapshot != hscf->snapshot || hscf->foreign
         || !hscf->segment->mapped
         || !ngx_http_upstream_health_shm_failed(pc, hscf, state, &status))
     {

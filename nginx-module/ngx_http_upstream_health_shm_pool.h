@@ -53,6 +53,7 @@ typedef struct {
     uint32_t                                  max_fails;
     uint32_t                                  fail_timeout;
     uint32_t                                  configured; /* weight */
+    uint32_t                                  weight;    /* to begin with */
     ngx_str_t                                 name;
 
     uint64_t                                  identity;
@@ -96,14 +97,28 @@ typedef struct {
 } ngx_http_upstream_health_shm_known_t;
 
 
+/* work: hosts that may be dealt with now, and what is left of that after */
+
 /* snapshot.c */
 
 ngx_int_t ngx_http_upstream_health_shm_take_over(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);
-void ngx_http_upstream_health_shm_renew(
-    ngx_http_upstream_health_shm_segment_t *segment);
+ngx_int_t ngx_http_upstream_health_shm_renew(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t *work);
+void ngx_http_upstream_health_shm_put_in_force(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_snapshot_t *snapshot);
 void ngx_http_upstream_health_shm_let_go(
     ngx_http_upstream_health_shm_snapshot_t *snapshot);
+
+/* build.c */
+
+ngx_int_t ngx_http_upstream_health_shm_begin_build(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
+ngx_int_t ngx_http_upstream_health_shm_go_on_building(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t *work);
+void ngx_http_upstream_health_shm_give_up_build(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
 
 /* host.c */
 

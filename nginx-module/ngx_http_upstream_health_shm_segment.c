@@ -25,8 +25,9 @@
 
 
 static void ngx_http_upstream_health_shm_handler(ngx_event_t *ev);
-static void ngx_http_upstream_health_shm_follow(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+static ngx_int_t ngx_http_upstream_health_shm_follow(
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t *work,
+    ngx_log_t *log);
 static ngx_int_t ngx_http_upstream_health_shm_speak(
     ngx_http_upstream_health_shm_main_conf_t *hmcf,
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
@@ -37,6 +38,8 @@ static void ngx_http_upstream_health_shm_remap(
 static ngx_uint_t ngx_http_upstream_health_shm_refused(
     ngx_http_upstream_health_shm_segment_t *segment);
 static void ngx_http_upstream_health_shm_release(
+    ngx_http_upstream_health_shm_segment_t *segment);
+static void ngx_http_upstream_health_shm_unmap_former(
     ngx_http_upstream_health_shm_segment_t *segment);
 static void ngx_http_upstream_health_shm_judge(
     ngx_http_upstream_health_shm_segment_t *segment);
@@ -135,7 +138,7 @@ void
 ngx_http_upstream_health_shm_start(
     ngx_http_upstream_health_shm_main_conf_t *hmcf, ngx_cycle_t *cycle)
 {
-    ngx_uint_t                                i;
+    ngx_uint_t                                i, work;
     ngx_event_t                              *ev;
     ngx_http_upstream_health_shm_segment_t  **segment;
 
@@ -162,8 +165,13 @@ ngx_http_upstream_health_shm_start(
 
     segment = hmcf->segments.elts;
 
+    /* nobody waits yet */
+
+    work = (ngx_uint_t) -1;
+
     for (i = 0; i < hmcf->segments.nelts; i++) {
-        ngx_http_upstream_health_shm_follow(segment[i], cycle->log);
+        (void) ngx_http_upstream_health_shm_follow(segment[i], &work,
+                                                   cycle->log);
     }
 
     /* lines and hooks are for the event loop */
@@ -201,6 +209,7 @@ ngx_http_upstream_health_shm_stop(void *data)
 
     for (i = 0; i < hmcf->segments.nelts; i++) {
         ngx_http_upstream_health_shm_release(segment[i]);
+        ngx_http_upstream_health_shm_unmap_former(segment[i]);
     }
 
     /* requests that go on have their own hold on them */
@@ -224,7 +233,7 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
 {
     ngx_http_upstream_health_shm_main_conf_t  *hmcf = ev->data;
 
-    ngx_uint_t                                i;
+    ngx_uint_t                                i, work;
     ngx_msec_t                                delay;
     ngx_http_upstream_health_shm_segment_t  **segment;
 
@@ -236,16 +245,22 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
     }
 
     delay = NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK;
+    work = NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK;
 
     segment = hmcf->segments.elts;
 
     for (i = 0; i < hmcf->segments.nelts; i++) {
-        ngx_http_upstream_health_shm_follow(segment[i], ev->log);
+
+        if (ngx_http_upstream_health_shm_follow(segment[i], &work, ev->log)
+            == NGX_AGAIN)
+        {
+            delay = 1;
+        }
 
         if (ngx_http_upstream_health_shm_speak(hmcf, segment[i], ev->log)
             == NGX_AGAIN)
         {
-            delay = NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON;
+            delay = ngx_min(delay, NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON);
         }
     }
 
@@ -257,13 +272,15 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
 }
 
 
-/* Brings mapping and peers up to date. */
+/* Brings mapping and peers up to date.  NGX_AGAIN: come back soon. */
 
-static void
+static ngx_int_t
 ngx_http_upstream_health_shm_follow(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log)
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t *work,
+    ngx_log_t *log)
 {
-    uint64_t  heartbeat;
+    uint64_t    heartbeat;
+    ngx_uint_t  building;
 
     if (segment->mapped) {
         heartbeat = health_shm_heartbeat(&segment->shm);
@@ -276,7 +293,14 @@ ngx_http_upstream_health_shm_follow(
         }
     }
 
-    if (ngx_http_upstream_health_shm_replaced(segment)) {
+    building = segment->building;
+
+    if (segment->former.base) {
+        *work -= ngx_min(*work, segment->former.host_count);
+        ngx_http_upstream_health_shm_unmap_former(segment);
+    }
+
+    if (!building && ngx_http_upstream_health_shm_replaced(segment)) {
         ngx_http_upstream_health_shm_remap(segment, log);
     }
 
@@ -292,7 +316,12 @@ ngx_http_upstream_health_shm_follow(
         ngx_http_upstream_health_shm_sync(segment);
     }
 
-    ngx_http_upstream_health_shm_renew(segment);
+    segment->building = (ngx_http_upstream_health_shm_renew(segment, work)
+                         == NGX_AGAIN);
+
+    /* once more when all is built: the file may have been replaced meanwhile */
+
+    return (building || segment->building) ? NGX_AGAIN : NGX_OK;
 }
 
 
@@ -467,7 +496,10 @@ ngx_http_upstream_health_shm_release(
 
     hscfp = segment->upstreams.elts;
 
+    segment->building = 0;
+
     for (i = 0; i < segment->upstreams.nelts; i++) {
+        ngx_http_upstream_health_shm_give_up_build(hscfp[i]);
         hscfp[i]->naddresses = 0;
         ngx_memzero(hscfp[i]->lists, sizeof(hscfp[i]->lists));
         hscfp[i]->npools = 0;
@@ -483,7 +515,22 @@ ngx_http_upstream_health_shm_release(
         segment->pool = NULL;
     }
 
-    ngx_http_upstream_health_shm_unmap(&segment->shm);
+    ngx_http_upstream_health_shm_unmap_former(segment);
+    segment->former = segment->shm;
+}
+
+
+/* A large file takes as long to go as its successor to come: it does so in the
+ * next turn. */
+
+static void
+ngx_http_upstream_health_shm_unmap_former(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    if (segment->former.base) {
+        ngx_http_upstream_health_shm_unmap(&segment->former);
+        segment->former.base = NULL;
+    }
 }
 
 

@@ -129,7 +129,7 @@ ngx_http_upstream_health_shm_name_missing(
 
     snapshot = hscf->snapshot;
 
-    if (!hscf->unnamed || snapshot == NULL) {
+    if (!hscf->unnamed || snapshot == NULL || hscf->foreign) {
         return;
     }
 

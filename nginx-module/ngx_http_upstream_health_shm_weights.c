@@ -46,7 +46,9 @@ ngx_http_upstream_health_shm_weigh_all(
         for (i = 0; i < tier->nhosts; i++) {
             host = &tier->hosts[i];
 
-            if (segment->mapped && tier->first + i < segment->shm.host_count) {
+            if (segment->mapped && !hscf->foreign
+                && tier->first + i < segment->shm.host_count)
+            {
                 ngx_http_upstream_health_shm_look(hscf, tier, i);
             }
 
@@ -69,7 +71,7 @@ ngx_http_upstream_health_shm_weigh_host(
 
     snapshot = hscf->snapshot;
 
-    if (t >= snapshot->ntiers) {
+    if (snapshot == NULL || hscf->foreign || t >= snapshot->ntiers) {
         return;
     }
 

@@ -145,7 +145,7 @@ pick_cost_stock(ngx_uint_t hosts, ngx_uint_t picks)
 
 int main(int argc, char **argv)
 {
-	ngx_uint_t hosts, picks, i;
+	ngx_uint_t hosts, picks, work, i;
 	uint32_t *weights, *configured;
 	ngx_str_t *names;
 	balance_t *b;
@@ -179,7 +179,9 @@ int main(int argc, char **argv)
 	b = ngx_http_upstream_health_shm_balance_create(
 		NULL, strtoul(argv[1], NULL, 10), hosts, names, weights,
 		configured, 1);
-	if (b == NULL)
+	work = (ngx_uint_t) -1;
+	if (b == NULL ||
+	    ngx_http_upstream_health_shm_balance_prepare(b, &work) != NGX_OK)
 		return 1;
 	pick_cost(b, picks);
 	return 0;

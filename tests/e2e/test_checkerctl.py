@@ -255,6 +255,8 @@ def test_why_shows_the_order(path):
     (["status", "-f"], "--follow goes with `events` only"),
     (["events", "--since", "x"], '--since: "x" is no number'),
     (["events", "--since", "-1"], '--since: "-1" is no number'),
+    (["events", "--since", "18446744073709551615"],
+     '--since: "18446744073709551615" is no number'),
     (["--frobnicate"], "unrecognized option"),
 ])
 def test_refused_with_1_and_a_sentence(path, arguments, says):

@@ -612,7 +612,7 @@ def test_what_probes_send_is_not_shown(folder):
                               "interval = 1h")) as checkerd, \
             checkerd.rest() as rest:
         rest.put("/v1/pools/web/hosts/n", {
-            "address": "127.0.0.1:2", "body": "hunter2", "method": "POST",
+            "address": "127.0.0.1:2", "body": "hunter2: x", "method": "POST",
             "header": ["X-Token: hunter2", "Accept: a"]})
         host = rest.get("/v1/pools/web/hosts/n")[1]["settings"]
         assert host["header"] == ["X-Token: (hidden)", "Accept: (hidden)"]

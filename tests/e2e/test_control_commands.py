@@ -787,6 +787,24 @@ def test_completion(segment, line, replies):
     assert sorted(complete(segment, line)) == sorted(replies)
 
 
+def test_completion_expands_nothing(tmp_path):
+    """Whoever may add a host has no say in an administrator's shell."""
+    name = b"$(touch${IFS}pwned)`touch${IFS}pwned`*"
+    path = tmp_path / "health.shm"
+    host = (b"10.0.0.1:8080", hs.word(hs.UP, outcome="L7OK"),
+            hs.detail(checked=1))
+    hs.Segment([(b"web", b"web", [(name, *host), (b"[::1]:80", *host)])]
+               ).save(path)
+    quoted = (r"web/\$\(touch\$\{IFS\}pwned\)"
+              r"\`touch\$\{IFS\}pwned\`\*")
+    for line, replies in [("down web/$", [quoted]),
+                          (r"down web/\$\(t", [quoted]),
+                          ("down web/[", [r"web/\[::1\]:80"]),
+                          (r"down web/\[::1\]:", ["80"])]:
+        assert complete(path, f"checkerctl -s SEGMENT {line}") == replies
+    assert not os.path.exists("pwned")
+
+
 def test_completion_at_a_real_prompt(segment):
     """With readline breaking the words, and a colon among them."""
     leader, follower = pty.openpty()

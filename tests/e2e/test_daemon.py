@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -260,6 +261,35 @@ def test_starved_of_descriptors_nobody_is_judged(folder, backends):
         assert checkerd.log.lines("counted for nothing")
 
 
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_starved_of_descriptors_who_asks_waits_in_peace(folder, backends):
+    """There is none for the connection, and the loop does not spin on it."""
+    with Checkerd(folder, ini(backends)) as checkerd, \
+            socket.socket(socket.AF_UNIX) as client:
+        checkerd.wait_probes("web/a", 3)
+        pid = checkerd.process.pid
+        used = len(os.listdir(f"/proc/{pid}/fd"))
+        subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={used - 2}:"],
+                       check=True)
+        client.connect(checkerd.status_socket)
+        client.sendall(b"GET /v1/readers HTTP/1.1\r\nHost: x\r\n\r\n")
+        began, cpu = time.monotonic(), cpu_seconds(pid)
+        before = checkerd.host("web/a")["inconclusive"]
+        wait_for(lambda: checkerd.host("web/a")["inconclusive"] >= before + 20,
+                 "inconclusive probes")
+        share = (cpu_seconds(pid) - cpu) / (time.monotonic() - began)
+        assert share < 0.08
+        subprocess.run(["prlimit", f"--pid={pid}", "--nofile=1024:"],
+                       check=True)
+        client.settimeout(10)
+        assert client.recv(64).startswith(b"HTTP/1.1 200")
+
+
 @contextlib.contextmanager
 def running(command):
     with subprocess.Popen(command, stdout=subprocess.DEVNULL,
@@ -327,3 +357,17 @@ def test_signals_stop_it_cleanly(folder, backends):
             checkerd.signal(number)
             assert checkerd.process.wait(10) == 0
             checkerd.process = None
+
+
+def test_it_outlives_whoever_read_its_log(folder, backends):
+    checkerd = Checkerd(folder, ini(backends, "rise = 1\nfall = 1"))
+    checkerd.process = subprocess.Popen([CHECKERD, "-c", checkerd.path],
+                                        stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE)
+    with checkerd.process.stderr as log:
+        assert b"checks 2 hosts" in log.readline()
+    backends[0].health = 503
+    checkerd.wait_state("web/a", "down")
+    backends[0].health = 200
+    checkerd.wait_state("web/a", "up")
+    checkerd.stop()

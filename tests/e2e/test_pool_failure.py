@@ -185,22 +185,35 @@ def test_a_host_in_two_pools_and_twice_in_one(folder):
 @pytest.mark.parametrize("balance", ["round_robin", "least_conn", "random",
                                      "hash"])
 def test_65536_hosts(folder, balance):
-    """Nobody listens but at one; the worker that takes them over goes on."""
+    """Nobody listens but at one.  Until a worker has taken them over, which
+    takes many turns of its event loop, those before them serve, also if they
+    have been replaced meanwhile."""
     with Backends(1) as backends, Segment(folder / "health.shm") as segment:
-        segment.pools({pool("p", 0, balance): backends})
-        with Nginx(folder, upstream(folder) + "proxy_next_upstream off;") \
-                as nginx, Crowd(nginx) as crowd:
-            assert crowd.get(8) == {200: 8}
+        def many():
             segment.tell(f"pool many web 0 {balance}")
             segment.tell_all([f"host h{n} 127.1.{n // 256}.{n % 256}:9"
                               for n in range(65535)])
             segment.tell(f"pool one web 1 {balance}")
             segment.tell(f"host a {backends[0].address}")
             segment.tell("activate")
-            wait_for(lambda: "127.1." in nginx.get().headers["X-Upstream"],
+
+        segment.pools({pool("p", 0, balance): backends})
+        with Nginx(folder, upstream(folder) + "proxy_next_upstream off;") \
+                as nginx, Crowd(nginx) as crowd:
+            assert crowd.get(8) == {200: 8}
+            many()
+            answers = []
+            wait_for(lambda: (answers.append(nginx.get()), "127.1." in
+                              answers[-1].headers["X-Upstream"])[1],
                      "the many")
+            assert {answer.status for answer in answers[:-1]} <= {200}
             segment.pools({pool("p"): backends})
             wait_for(lambda: crowd.get(8) == {200: 8}, "the one")
+
+            many()
+            nginx.get()
+            segment.pools({pool("q"): backends})
+            wait_for(lambda: crowd.get(8) == {200: 8}, "the one again")
 
 
 # --- hosts -----------------------------------------------------------------

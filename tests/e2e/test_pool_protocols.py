@@ -85,6 +85,44 @@ def test_an_answer_on_a_kept_connection_counts(folder):
             assert backends.counts() == [1, 20]
 
 
+def picky(asked):
+    """Answers anything but /bad, on which it closes the connection; /slow
+    takes until ten of them are here."""
+    def script(connection):
+        while True:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                data = connection.recv(4096)
+                if not data:
+                    return
+                head += data
+            path = head.split()[1]
+            asked.append(path)
+            if path == b"/bad":
+                return
+            if path == b"/slow":
+                wait_for(lambda: asked.count(b"/slow") >= 10, "the others")
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    return script
+
+
+def test_a_request_does_not_close_all_kept_connections(folder):
+    asked = []
+    with Script(picky(asked)) as a, Script(picky(asked)) as b, \
+            Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p"): [a.address, b.address]})
+        with Nginx(folder, upstream(folder, "keepalive 16;") + KEEPALIVE,
+                   workers=1) as nginx, Crowd(nginx, 10) as crowd:
+            for client in crowd.clients:
+                client.connection.request("GET", "/slow")
+            for client in crowd.clients:
+                answer = client.connection.getresponse()
+                assert answer.status == 200 and answer.read() == b""
+            assert nginx.get("/bad").status == 502
+            assert asked.count(b"/bad") <= 4  # twice for each host
+            assert nginx.get().status == 200  # neither has failed
+
+
 # --- TLS -----------------------------------------------------------------------
 
 @contextlib.contextmanager

@@ -119,8 +119,12 @@ static balance_t *create_from(ngx_uint_t method, ngx_uint_t n, uint32_t seed)
 {
 	balance_t *b = ngx_http_upstream_health_shm_balance_create(
 		NULL, method, n, names, weights, configured, seed);
+	ngx_uint_t work;
 
 	assert_non_null(b);
+	do
+		work = 1 + seed % 1000;
+	while (ngx_http_upstream_health_shm_balance_prepare(b, &work) != NGX_OK);
 	return b;
 }
 
@@ -654,22 +658,97 @@ static void keys_move_to_the_host_that_is_added(void **state)
 	}
 }
 
+/* Is `count` of KEYS what a host with this share has?  A host has 48 points, a
+ * key four probes, which makes for a variance of 1 / (48 * (2 * 4 - 1)); keys
+ * that are drawn add their own.  Five standard deviations. */
+static void assert_share(uint32_t count, double share)
+{
+	double due = KEYS * share;
+
+	assert_true(fabs(count - due) <=
+	            5 * sqrt(due * due * (1 - share) / (48 * 7) + due) + 1);
+}
+
+static void assert_shares(balance_t *b, uint32_t n)
+{
+	uint32_t *count = calloc(n, sizeof(*count));
+	double total = 0;
+	uint32_t i;
+
+	assert_non_null(count);
+	map(b, after);
+	for (i = 0; i < KEYS; i++)
+		count[after[i]]++;
+	for (i = 0; i < n; i++)
+		total += weights[i];
+	for (i = 0; i < n; i++)
+		assert_share(count[i], weights[i] / total);
+	free(count);
+}
+
 static void hash_goes_by_weight(void **state)
 {
-	static const uint32_t tier[] = { 1, 1, 2, 3, 4, 5, 8, 10, 16, 50 };
-	uint32_t count[10] = { 0 }, k, i;
-	double share;
+	static const uint32_t tiers[][10] = {
+		{ 1, 1, 2, 3, 4, 5, 8, 10, 16, 50 },
+		{ 50, 3, 3, 3 },
+		{ 300, 3, 3, 3 },
+		{ 65535, 1 },
+		{ 1, 33, 32, 65, 64, 129 },
+		{ 33, 33, 17, 9 },
+		{ 65535, 32769, 32768, 1, 1, 2, 3, 600, 600, 16385 },
+		{ 9999, 100, 100, 100, 1, 1 },
+	};
+	uint32_t i, n;
 
 	(void) state;
-	for (i = 0; i < 10; i++)
-		configure(i, tier[i]);
-	map(create_from(HEALTH_HASH, 10, 1), before);
-	for (k = 0; k < KEYS; k++)
-		count[before[k]]++;
-	for (i = 0; i < 10; i++) {
-		share = KEYS * tier[i] / 100.0;
-		assert_true(count[i] > share * 0.75);
-		assert_true(count[i] < share * 1.25);
+	for (i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++) {
+		for (n = 0; n < 10 && tiers[i][n]; n++)
+			configure(n, tiers[i][n]);
+		assert_shares(create_from(HEALTH_HASH, n, 1), n);
+	}
+}
+
+/* Weights of all magnitudes, and effective ones anywhere below. */
+static void hash_goes_by_any_weights(void **state)
+{
+	uint32_t round, n, i;
+	balance_t *b;
+
+	(void) state;
+	for (round = 0; round < 40; round++) {
+		n = 2 + random_below(60);
+		for (i = 0; i < n; i++)
+			configure(i, 1 + random_below(65535) %
+			                     (1u << random_below(17)));
+		b = create_from(HEALTH_HASH, n, 1);
+		assert_shares(b, n);
+		for (i = 0; i < n; i++) {
+			if (random_below(2))
+				weights[i] = 1 + random_below(weights[i]) /
+				                     (1 + random_below(100));
+			weigh(b, i, weights[i]);
+		}
+		assert_shares(b, n);
+		release();
+	}
+}
+
+/* All of one weight begin to come back together: nobody's keys move. */
+static void hosts_that_weigh_less_together_keep_their_keys(void **state)
+{
+	uint32_t i, w;
+	balance_t *b;
+
+	(void) state;
+	for (i = 0; i < 500; i++)
+		configure(i, 100);
+	b = create_from(HEALTH_HASH, 500, 1);
+	map(b, before);
+	for (w = 1; w < 100 * UNIT; w *= 4) {
+		for (i = 0; i < 500; i++)
+			weigh(b, i, w);
+		map(b, after);
+		assert_memory_equal(before, after, sizeof(before));
 	}
 }
 
@@ -677,15 +756,14 @@ static void hash_goes_by_weight(void **state)
 static void a_lighter_host_has_some_of_its_keys(void **state)
 {
 	balance_t *b;
-	uint32_t full = 0, count, w, k;
+	uint32_t count, w, k;
+	double total;
 
 	(void) state;
 	random_weights(20);
 	configure(5, 10);
 	b = create_from(HEALTH_HASH, 20, 1);
 	map(b, before);
-	for (k = 0; k < KEYS; k++)
-		full += before[k] == 5;
 
 	weigh(b, 5, 0);
 	map(b, after);
@@ -700,8 +778,11 @@ static void a_lighter_host_has_some_of_its_keys(void **state)
 			after[k] = to;
 			count += to == 5;
 		}
-		assert_in_range(count + full / 12, full * w / (10 * UNIT),
-		                full * w / (10 * UNIT) + full / 6);
+		weights[5] = w;
+		total = 0;
+		for (k = 0; k < 20; k++)
+			total += weights[k];
+		assert_share(count, w / total);
 	}
 	assert_memory_equal(before, after, sizeof(before));
 }
@@ -907,6 +988,8 @@ int main(void)
 		story(keys_move_with_the_host_that_is_removed),
 		story(keys_move_to_the_host_that_is_added),
 		story(hash_goes_by_weight),
+		story(hash_goes_by_any_weights),
+		story(hosts_that_weigh_less_together_keep_their_keys),
 		story(a_lighter_host_has_some_of_its_keys),
 		story(few_hosts_left_have_the_keys),
 		story(equal_names_share),

@@ -8,6 +8,7 @@
 #include "fixture_config.h"
 #include "segment_writer.h"
 #include "topology.h"
+#include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -294,6 +295,33 @@ static void a_half_written_event_never_happened(void **state)
 	segment_writer_free(writer);
 }
 
+/* Damaged: nobody could say what it means. */
+static void an_event_of_no_known_kind_never_happened(void **state)
+{
+	static const uint16_t kinds[] = { 0, HEALTH_EVENT_KIND_COUNT,
+		                          UINT16_MAX };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct segment_writer *writer = start(*state, "one: a");
+		const struct health_shm *shm = segment_writer_shm(writer);
+		uint64_t number = health_shm_event_head(shm) + 1;
+		struct health_event *slot =
+			(struct health_event *) &shm->events[number];
+
+		*slot = (struct health_event) { .lock = 2 * number,
+			                        .kind = kinds[i],
+			                        .word = DOWN };
+		segment_writer_free(writer);
+
+		writer = open_writer(*state);
+		assert_int_equal(prepare(writer, "one: a"), SEGMENT_ADOPTED);
+		shm = segment_writer_shm(writer);
+		assert_int_equal(health_shm_event_head(shm), number - 1);
+		assert_int_equal(publish(writer, 0, UP, "a"), number);
+		segment_writer_free(writer);
+	}
+}
+
 static void count(void *owner)
 {
 	++*(unsigned *) owner;
@@ -501,6 +529,7 @@ int main(void)
 		story(another_topology_supersedes_and_carries_over),
 		story(an_interrupted_transition_is_completed),
 		story(a_half_written_event_never_happened),
+		story(an_event_of_no_known_kind_never_happened),
 		story(who_wants_to_know_of_events_is_called),
 		story(a_half_written_detail_is_completed),
 		story(a_second_writer_learns_who_holds_the_segment),

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Rings are sorted by distribution: counting tells where the points of a slot,
+ * those with the same upper bits, begin.  A slot has one or two of them, so
+ * that the rest is a matter of few swaps, and a place is found without a
+ * search.
+ */
+
+
+#include "ngx_http_upstream_health_shm_balance_ring.h"
+
+
+static ngx_inline uint32_t
+ngx_http_upstream_health_shm_ring_slots(
+    ngx_http_upstream_health_shm_ring_t *ring)
+{
+    return (uint64_t) 1 << (32 - ring->shift);
+}
+
+
+ngx_int_t
+ngx_http_upstream_health_shm_ring_create(ngx_pool_t *pool,
+    ngx_http_upstream_health_shm_ring_t *ring)
+{
+    /* as many slots as there are points, or half of that */
+
+    ring->shift = 32;
+
+    while (ngx_http_upstream_health_shm_ring_slots(ring) <= ring->n / 2) {
+        ring->shift--;
+    }
+
+    ring->points = ngx_palloc(pool, ring->n
+                              * sizeof(ngx_http_upstream_health_shm_point_t));
+    ring->index = ngx_pcalloc(pool, sizeof(uint32_t)
+                              * ngx_http_upstream_health_shm_ring_slots(ring));
+
+    return (ring->points && ring->index) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* The points of a slot lie together, those of lower slots before them. */
+
+void
+ngx_http_upstream_health_shm_ring_settle(
+    ngx_http_upstream_health_shm_ring_t *ring)
+{
+    uint32_t  i, slots;
+
+    slots = ngx_http_upstream_health_shm_ring_slots(ring);
+
+    for (i = 1; i < slots; i++) {
+        ring->index[i] += ring->index[i - 1];
+    }
+}
+
+
+/* by insertion: a point is in its slot already */
+
+void
+ngx_http_upstream_health_shm_ring_sort(
+    ngx_http_upstream_health_shm_ring_t *ring, uint32_t n)
+{
+    uint32_t                              i, end;
+    ngx_http_upstream_health_shm_point_t  point;
+
+    end = ring->sorted + ngx_min(n, ring->n - ring->sorted);
+
+    for ( /* void */ ; ring->sorted < end; ring->sorted++) {
+        point = ring->points[ring->sorted];
+
+        for (i = ring->sorted; i && ring->points[i - 1].at > point.at; i--) {
+            ring->points[i] = ring->points[i - 1];
+        }
+
+        ring->points[i] = point;
+    }
+}

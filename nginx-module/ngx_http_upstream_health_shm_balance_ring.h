@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A ring: points on a circle, each of a host, in order.
+ *
+ * It is made in steps, so that many points need not be dealt with at once:
+ * set n, create, count all, settle, place all, sort all.
+ */
+
+
+#ifndef _NGX_HTTP_UPSTREAM_HEALTH_SHM_BALANCE_RING_H_INCLUDED_
+#define _NGX_HTTP_UPSTREAM_HEALTH_SHM_BALANCE_RING_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+typedef struct {
+    uint32_t                               at;       /* on the circle */
+    uint32_t                               host;
+} ngx_http_upstream_health_shm_point_t;
+
+
+typedef struct {
+    ngx_http_upstream_health_shm_point_t  *points;   /* in order */
+    uint32_t                              *index;    /* by upper bits */
+    uint32_t                               n;
+    uint32_t                               shift;    /* at to index */
+    uint32_t                               sorted;   /* points */
+} ngx_http_upstream_health_shm_ring_t;
+
+
+/* the memory for ring->n points */
+ngx_int_t ngx_http_upstream_health_shm_ring_create(ngx_pool_t *pool,
+    ngx_http_upstream_health_shm_ring_t *ring);
+
+/* there will be a point in the slot of this place */
+static ngx_inline void
+ngx_http_upstream_health_shm_ring_count(
+    ngx_http_upstream_health_shm_ring_t *ring, uint32_t at)
+{
+    ring->index[(uint64_t) at >> ring->shift]++;
+}
+
+void ngx_http_upstream_health_shm_ring_settle(
+    ngx_http_upstream_health_shm_ring_t *ring);
+
+static ngx_inline void
+ngx_http_upstream_health_shm_ring_place(
+    ngx_http_upstream_health_shm_ring_t *ring, uint32_t at, uint32_t host)
+{
+    ngx_http_upstream_health_shm_point_t  *point;
+
+    point = &ring->points[--ring->index[(uint64_t) at >> ring->shift]];
+
+    point->at = at;
+    point->host = host;
+}
+
+/* n points more, if there are */
+void ngx_http_upstream_health_shm_ring_sort(
+    ngx_http_upstream_health_shm_ring_t *ring, uint32_t n);
+
+/* the first point from here on; ring->n: none before the circle ends */
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_ring_first(
+    ngx_http_upstream_health_shm_ring_t *ring, uint32_t from)
+{
+    ngx_uint_t  i;
+
+    i = ring->index[(uint64_t) from >> ring->shift];
+
+    while (i < ring->n && ring->points[i].at < from) {
+        i++;
+    }
+
+    return i;
+}
+
+
+#endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_BALANCE_RING_H_INCLUDED_ */
