@@ -25,6 +25,8 @@
  * business, so that their sockets and deadlines are watched here, in the same
  * set and by the same timer.  Few last long: their deadlines are looked
  * through when the earliest that was ever set has come, not kept in order.
+ * Sockets of the callers' own are registered once, edge-triggered, for all
+ * that may happen to them, and stay so while nobody talks over them.
  *
  * Ended transfers are collected after libcurl has returned, so that callbacks
  * run outside of it and may do what they like.
@@ -46,6 +48,7 @@
 #define TIMER_ACCURACY_US USEC_PER_MSEC /* 0 would mean 250 ms */
 #define WATCHES_MIN       256
 #define NEVER             UINT64_MAX
+#define ANYTHING          (EPOLLIN | EPOLLOUT | EPOLLET)
 
 /* A multi and what it waits for. */
 struct bundle {
@@ -57,7 +60,8 @@ struct bundle {
 /* What is known of the socket that has this number. */
 struct watch {
 	struct bundle *bundle;
-	struct curl_transfer *talker; /* NULL: it is the bundle's */
+	/* NULL: it is the bundle's, or nobody talks over it now */
+	struct curl_transfer *talker;
 	uint32_t events; /* EPOLL...; 0: libcurl wants nothing of it */
 	uint32_t generation;
 };
@@ -190,11 +194,21 @@ static void talk_link(struct curl_transfer *transfer,
 	*list = transfer;
 }
 
+static void talk_unwatch(struct curl_loop *loop, struct curl_transfer *transfer)
+{
+	const struct curl_talk *talk = &transfer->talking;
+
+	if (!talk->own_socket)
+		watch_forget(loop, talk->fd);
+	else if (talk->fd >= 0 && (uint32_t) talk->fd < loop->watch_count)
+		loop->watches[talk->fd].talker = NULL;
+}
+
 static void talk_end(struct curl_loop *loop, struct curl_transfer *transfer,
                      CURLcode result)
 {
 	transfer->talking.result = result;
-	watch_forget(loop, transfer->talking.fd);
+	talk_unwatch(loop, transfer);
 	talk_unlink(transfer);
 	talk_link(transfer, &loop->ended);
 }
@@ -210,6 +224,8 @@ static void talk_on(struct curl_loop *loop, struct curl_transfer *transfer)
 		talk_end(loop, transfer, result);
 		return;
 	}
+	if (transfer->talking.own_socket)
+		return;
 	r = watch_set(loop, transfer->talking.fd, NULL, transfer, events);
 	if (r < 0) {
 		transfer->watch_error = r;
@@ -217,16 +233,24 @@ static void talk_on(struct curl_loop *loop, struct curl_transfer *transfer)
 	}
 }
 
-static void talk_begin(struct curl_loop *loop, struct curl_transfer *transfer)
+static void talk_start(struct curl_loop *loop, struct curl_transfer *transfer,
+                       int fd)
 {
-	curl_socket_t fd = CURL_SOCKET_BAD;
-
-	curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &fd);
+	transfer->talk_ready = 0;
 	transfer->talking.fd = fd;
 	talk_link(transfer, &loop->talkers);
 	if (transfer->talk_until_us < loop->talk_deadline_us)
 		loop->talk_deadline_us = transfer->talk_until_us;
 	talk_on(loop, transfer);
+}
+
+/* libcurl has made its connection. */
+static void talk_begin(struct curl_loop *loop, struct curl_transfer *transfer)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &fd);
+	talk_start(loop, transfer, fd);
 }
 
 static void end_late_talks(struct curl_loop *loop, uint64_t now)
@@ -262,9 +286,12 @@ static void socket_ready(struct curl_loop *loop,
 		return;
 	}
 	if (watch->talker != NULL) {
+		watch->talker->talk_ready = event->events;
 		talk_on(loop, watch->talker);
 		return;
 	}
+	if (watch->bundle == NULL)
+		return;
 	curl_multi_socket_action(
 		watch->bundle->multi, fd,
 		(event->events & EPOLLIN ? CURL_CSELECT_IN : 0) |
@@ -301,7 +328,7 @@ static int schedule_turn(struct curl_loop *loop)
 	if (loop->talk_deadline_us < deadline_us)
 		deadline_us = loop->talk_deadline_us;
 
-	if (deadline_us == 0)
+	if (deadline_us == 0 || loop->ended != NULL)
 		return sd_event_source_set_enabled(loop->defer,
 		                                   SD_EVENT_ONESHOT);
 	if (deadline_us >= loop->armed_us)
@@ -412,6 +439,7 @@ int curl_loop_add(struct curl_loop *loop, struct curl_transfer *transfer)
 
 	assert(!transfer->added);
 	transfer->watch_error = 0;
+	transfer->talking.own_socket = false;
 	if (curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, transfer) !=
 	    CURLE_OK)
 		return -ENOMEM;
@@ -426,16 +454,63 @@ int curl_loop_add(struct curl_loop *loop, struct curl_transfer *transfer)
 	return r;
 }
 
+/* Kept from an earlier talk it is watched already. */
+static int socket_watch(struct curl_loop *loop, struct curl_transfer *transfer,
+                        int fd)
+{
+	struct watch *watch = watch_get(loop, fd);
+
+	if (watch == NULL)
+		return -ENOMEM;
+	if (watch->bundle != NULL || watch->events != ANYTHING)
+		return watch_set(loop, fd, NULL, transfer, ANYTHING);
+	watch->talker = transfer;
+	return 0;
+}
+
+int curl_loop_add_socket(struct curl_loop *loop, struct curl_transfer *transfer,
+                         int fd, CURLcode result)
+{
+	int r = 0;
+
+	assert(!transfer->added);
+	transfer->watch_error = 0;
+	if (fd >= 0)
+		r = socket_watch(loop, transfer, fd);
+	if (r < 0)
+		return r;
+	transfer->added = true;
+	transfer->talking.own_socket = true;
+	if (fd >= 0) {
+		talk_start(loop, transfer, fd);
+	} else {
+		transfer->talking.fd = fd;
+		talk_link(transfer, &loop->talkers);
+		talk_end(loop, transfer, result);
+	}
+	r = schedule_turn(loop);
+	if (r < 0)
+		curl_loop_remove(loop, transfer);
+	return r;
+}
+
+void curl_loop_close(struct curl_loop *loop, int fd)
+{
+	watch_forget(loop, fd);
+	close(fd);
+}
+
 void curl_loop_remove(struct curl_loop *loop, struct curl_transfer *transfer)
 {
 	if (!transfer->added)
 		return;
 	transfer->added = false;
 	if (transfer->talking.list != NULL) {
-		watch_forget(loop, transfer->talking.fd);
+		talk_unwatch(loop, transfer);
 		talk_unlink(transfer);
 	}
-	curl_multi_remove_handle(loop->bundle.multi, transfer->easy);
+	if (!transfer->talking.own_socket)
+		curl_multi_remove_handle(loop->bundle.multi, transfer->easy);
 }
 
 void curl_loop_set_wake(struct curl_loop *loop, curl_wake_fn wake,

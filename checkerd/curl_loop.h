@@ -30,12 +30,16 @@ typedef uint32_t (*curl_talk_fn)(struct curl_transfer *transfer,
 
 /* One transfer, owned by the caller and usually part of something bigger. */
 struct curl_transfer {
-	CURL *easy; /* its CURLOPT_PRIVATE belongs to the loop */
+	/* its CURLOPT_PRIVATE belongs to the loop; not used by
+	 * curl_loop_add_socket() */
+	CURL *easy;
 	curl_done_fn done;
 	/* NULL: the transfer is libcurl's from its start to its end.  Else it
-	 * ends with CURLE_OPERATION_TIMEDOUT if the talk takes longer. */
+	 * ends with CURLE_OPERATION_TIMEDOUT if the talk takes longer; the
+	 * talk itself may give itself more time. */
 	curl_talk_fn talk;
 	uint64_t talk_until_us;
+	uint32_t talk_ready; /* out: EPOLL...; 0: it was not waited for yet */
 	/* out: 0, or the negative errno with which its socket could not be
 	 * watched, after which it can only time out */
 	int watch_error;
@@ -47,6 +51,7 @@ struct curl_transfer {
 		struct curl_transfer *previous;
 		CURLcode result;
 		int fd;
+		bool own_socket;
 	} talking;
 };
 
@@ -63,8 +68,21 @@ void curl_loop_free(struct curl_loop *loop);
  * errno if it was not added. */
 int curl_loop_add(struct curl_loop *loop, struct curl_transfer *transfer);
 
-/* Nothing is called back after this.  The transfer's connection is closed.
- * Transfers that are not in the loop are left alone. */
+/* A talk over a socket of the caller's, connected or about to be, in which
+ * libcurl has no part.  It starts at once, and goes on whenever anything may
+ * have changed; all that it returns but 0 is the same.  With `fd` negative it
+ * is over, with `result`; it can not be called back before the event loop
+ * comes round either way.  The socket is watched until curl_loop_close(),
+ * which costs less than a watch for each of several talks. */
+int curl_loop_add_socket(struct curl_loop *loop,
+                         struct curl_transfer *transfer, int fd,
+                         CURLcode result);
+
+/* Closes such a socket, after its talk. */
+void curl_loop_close(struct curl_loop *loop, int fd);
+
+/* Nothing is called back after this.  The transfer's connection is closed,
+ * unless its socket is the caller's.  Transfers that are not in the loop are left alone. */
 void curl_loop_remove(struct curl_loop *loop, struct curl_transfer *transfer);
 
 /* `wake` is called at the start of each turn that transfers take. */

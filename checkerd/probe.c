@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Probes in flight: each is one transfer of libcurl, told to connect where
- * we say.
+ * we say, or goes without it (probe_direct.c).
  *
  * libcurl caches what it learns of a host by the host in the URL, and some of
  * its caches are walked for each transfer.  All probes therefore have the
@@ -31,6 +31,8 @@
 #define CONSTANT_PLACE "::127.0.0.1:80" /* any host and port: there */
 #define BODY_IDLE_MAX  (16 * 1024)
 #define BUFFER_SIZE    4096L /* answers to checks are short */
+/* In the environment: nothing goes direct.  For tests, which compare. */
+#define CURL_ONLY "CHECKERD_CURL_ONLY"
 
 static const struct check *const checks[CHECK_KIND_COUNT] = {
 	[CHECK_HTTP] = &check_http, [CHECK_HTTPS] = &check_https,
@@ -46,22 +48,19 @@ static struct probe *probe_of(struct curl_transfer *transfer)
 
 /* --- what libcurl asks -------------------------------------------------- */
 
-static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
-                                    struct curl_sockaddr *target)
+int probe_open_socket(struct probe *probe)
 {
 	static const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 	static const int off = 0;
-	struct probe *probe = userdata;
 	const struct address *address = &probe->address;
 	int fd;
 
-	(void) purpose;
 	probe->phase = PHASE_CONNECT;
 	fd = socket(address->any.sa_family,
 	            SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		probe->socket_errno = errno;
-		return CURL_SOCKET_BAD;
+		return -1;
 	}
 	if (address->any.sa_family != AF_UNIX)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
@@ -69,6 +68,19 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 	 * wakes it once */
 	if (address->any.sa_family != AF_UNIX && probe->check->speaks_first)
 		setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
+	return fd;
+}
+
+static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
+                                    struct curl_sockaddr *target)
+{
+	struct probe *probe = userdata;
+	const struct address *address = &probe->address;
+	int fd = probe_open_socket(probe);
+
+	(void) purpose;
+	if (fd < 0)
+		return CURL_SOCKET_BAD;
 	target->family = address->any.sa_family;
 	target->addrlen = address->length;
 	/* libcurl has room for any address behind what it declares */
@@ -149,6 +161,8 @@ static void probe_free(struct probe *probe)
 	free(probe->http.headers);
 	buffer_clear(&probe->body);
 	buffer_clear(&probe->http.head);
+	buffer_clear(&probe->direct.request);
+	buffer_clear(&probe->direct.unread);
 	free(probe);
 }
 
@@ -190,13 +204,23 @@ static struct probe *probe_new(struct prober *prober)
 		return NULL;
 	probe->prober = prober;
 	probe->transfer.done = on_done;
-	probe->transfer.easy = curl_easy_init();
-	if (probe->transfer.easy == NULL ||
-	    set_constant_options(probe) != CURLE_OK) {
-		probe_free(probe);
-		return NULL;
-	}
+	probe->direct.fd = -1;
 	return probe;
+}
+
+/* Those that go direct never need a handle. */
+static bool has_handle(struct probe *probe)
+{
+	CURL *easy = probe->transfer.easy;
+
+	if (easy != NULL)
+		return true;
+	probe->transfer.easy = easy = curl_easy_init();
+	if (easy != NULL && set_constant_options(probe) == CURLE_OK)
+		return true;
+	curl_easy_cleanup(easy);
+	probe->transfer.easy = NULL;
+	return false;
 }
 
 static struct probe *take_idle(struct prober *prober)
@@ -238,13 +262,15 @@ static void unlink_in_flight(struct probe *probe)
 
 /* --- its end ------------------------------------------------------------ */
 
-static void measure(struct probe *probe)
+static void curl_measure(struct probe *probe)
 {
 	struct probe_result *result = &probe->measured;
-	long opened = 0;
+	long opened = 0, status = 0;
 	uint64_t talk_us, first_us;
 
-	*result = (struct probe_result) { 0 };
+	curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE,
+	                  &status);
+	probe->http.status = (unsigned) status;
 	curl_easy_getinfo(probe->transfer.easy, CURLINFO_NUM_CONNECTS, &opened);
 	result->total_us = phase_us(probe, CURLINFO_TOTAL_TIME_T);
 	result->first_byte_us = phase_us(probe, CURLINFO_STARTTRANSFER_TIME_T);
@@ -267,6 +293,15 @@ static void measure(struct probe *probe)
 	}
 }
 
+static void measure(struct probe *probe)
+{
+	probe->measured = (struct probe_result) { 0 };
+	if (probe->direct.used)
+		probe_direct_measure(probe);
+	else
+		curl_measure(probe);
+}
+
 /* Into the pool, without what it was sent for. */
 static void end(struct probe *probe, bool reusable)
 {
@@ -281,10 +316,21 @@ static void end(struct probe *probe, bool reusable)
 		probe_free(probe);
 }
 
+/* Not 0, which would be for ever. */
+static long time_left_ms(const struct probe *probe)
+{
+	uint64_t now_us = monotonic_us();
+
+	if (now_us >= probe->until_us)
+		return 1;
+	return (long) ((probe->until_us - now_us + USEC_PER_MSEC - 1) /
+	               USEC_PER_MSEC);
+}
+
 /* A kept connection that ends before anything came back tells nothing of the
  * host.  libcurl then asks again over a new one by itself, but five times in
  * all the life of a handle, and fails the sixth. */
-static bool begin_again(struct probe *probe, CURLcode code)
+static bool curl_again(struct probe *probe, CURLcode code)
 {
 	CURL *easy = probe->transfer.easy;
 	uint64_t now_us = monotonic_us();
@@ -293,15 +339,12 @@ static bool begin_again(struct probe *probe, CURLcode code)
 	curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &opened);
 	if (probe->kept == NULL || opened > 0 || code == CURLE_OK ||
 	    code == CURLE_OPERATION_TIMEDOUT || probe->http.header_bytes > 0 ||
-	    now_us >= probe->transfer.talk_until_us)
+	    now_us >= probe->until_us)
 		return false;
 	probe->error[0] = '\0';
 	probe->tls.alert = 0;
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
-	                 (long) ((probe->transfer.talk_until_us - now_us) /
-	                         USEC_PER_MSEC) +
-	                         1);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, time_left_ms(probe));
 	return curl_loop_add(probe->prober->loop, &probe->transfer) >= 0;
 }
 
@@ -311,20 +354,22 @@ static void on_done(struct curl_transfer *transfer, CURLcode code)
 {
 	struct probe *probe = probe_of(transfer);
 
-	if (begin_again(probe, code))
+	if (probe->direct.used ? probe_direct_again(probe, code)
+	                       : curl_again(probe, code))
 		return;
 	probe->code = code;
 	measure(probe);
 	/* before `done`, which may start the line's next probe */
+	if (probe->direct.used)
+		probe_direct_give_back(probe, code);
 	probe_line_give_back(probe);
 	probe->done(probe->owner, probe);
 	/* A handle never forgets an errno, and would blame it for a later
 	 * failure that has none. */
-	end(probe, code != CURLE_COULDNT_CONNECT);
+	end(probe, probe->direct.used || code != CURLE_COULDNT_CONNECT);
 }
 
-/* What the last probe left behind. */
-static void begin(struct probe *probe)
+void probe_rewind(struct probe *probe)
 {
 	probe->phase = PHASE_CONNECT;
 	probe->socket_errno = 0;
@@ -342,16 +387,13 @@ static int prepare(struct probe *probe)
 {
 	const struct settings *settings = probe->settings;
 	CURL *easy = probe->transfer.easy;
-	uint32_t deadline_ms =
-		settings->connect_timeout_ms + settings->read_timeout_ms;
 	CURLcode code;
 
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 	                 (long) settings->connect_timeout_ms);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) deadline_ms);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, time_left_ms(probe));
 	probe->transfer.talk = probe->check->talk;
-	probe->transfer.talk_until_us =
-		monotonic_us() + deadline_ms * USEC_PER_MSEC;
+	probe->transfer.talk_until_us = probe->until_us;
 	curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN,
 	                 probe->check->http_major != 0 ? 1L : 0L);
 	if (probe->check->tls) {
@@ -387,18 +429,39 @@ static struct probe *ready(struct prober *prober, const struct check *check,
 	return probe;
 }
 
-static int launch(struct probe *probe, struct probe_line *line,
-                  struct probe **ret)
+static int curl_launch(struct probe *probe)
 {
 	int r;
 
-	begin(probe);
+	probe->direct.used = false;
+	if (!has_handle(probe))
+		return -ENOMEM;
+	r = probe_line_share(probe);
+	if (r >= 0)
+		r = prepare(probe);
+	return r < 0 ? r : curl_loop_add(probe->prober->loop, &probe->transfer);
+}
+
+int probe_relaunch(struct probe *probe)
+{
+	return probe_direct_may(probe) ? probe_direct_launch(probe)
+	                               : curl_launch(probe);
+}
+
+static int launch(struct probe *probe, struct probe_line *line,
+                  struct probe **ret)
+{
+	const struct settings *settings = probe->settings;
+	int r;
+
+	probe_rewind(probe);
+	probe->until_us = monotonic_us() + (settings->connect_timeout_ms +
+	                                    settings->read_timeout_ms) *
+	                                           USEC_PER_MSEC;
 	link_in_flight(probe);
 	r = probe_line_take(line, probe);
 	if (r >= 0)
-		r = prepare(probe);
-	if (r >= 0)
-		r = curl_loop_add(probe->prober->loop, &probe->transfer);
+		r = probe_relaunch(probe);
 	if (r < 0) {
 		probe_line_give_back(probe);
 		end(probe, true);
@@ -444,6 +507,7 @@ void probe_cancel(struct probe *probe)
 	if (probe == NULL)
 		return;
 	curl_loop_remove(probe->prober->loop, &probe->transfer);
+	probe_direct_close(probe);
 	probe_line_give_back(probe);
 	end(probe, true);
 }
@@ -456,6 +520,7 @@ int prober_new(struct prober **ret, struct curl_loop *loop)
 	if (prober == NULL)
 		return -ENOMEM;
 	prober->loop = loop;
+	prober->direct = getenv(CURL_ONLY) == NULL;
 	prober->url = curl_url();
 	prober->connect_to = curl_slist_append(NULL, CONSTANT_PLACE);
 	if (prober->url == NULL || prober->connect_to == NULL ||

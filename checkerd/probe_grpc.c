@@ -153,12 +153,9 @@ static void judge_serving(const struct probe *probe,
 static bool judge(const struct probe *probe, const struct settings *settings,
                   struct probe_result *result)
 {
-	long status = 0;
+	unsigned status = probe->http.status;
 
 	(void) settings; /* all of them expect the same */
-
-	curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE,
-	                  &status);
 	result->http_status = (uint16_t) status;
 	if (probe_http_judge_stop(probe, result))
 		return true;

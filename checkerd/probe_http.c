@@ -44,7 +44,7 @@ static bool method_wants_body(const char *method)
 static CURLcode set_method(CURL *easy, const struct settings *settings,
                            bool with_body)
 {
-	if (strcmp(settings->method, "HEAD") == 0)
+	if (probe_http_is_head(settings))
 		return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	if (with_body) {
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE,
@@ -56,11 +56,26 @@ static CURLcode set_method(CURL *easy, const struct settings *settings,
 	return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, settings->method);
 }
 
+bool probe_http_has_body(const struct settings *settings)
+{
+	return settings->body[0] != '\0' || method_wants_body(settings->method);
+}
+
+bool probe_http_is_head(const struct settings *settings)
+{
+	return strcmp(settings->method, "HEAD") == 0;
+}
+
+static void want_body(struct probe *probe)
+{
+	probe->http.body_max = probe->settings->max_body;
+	probe->http.body_wanted = probe->wants.body;
+}
+
 static CURLcode prepare(struct probe *probe)
 {
 	const struct settings *settings = probe->settings;
-	bool with_body = settings->body[0] != '\0' ||
-	                 method_wants_body(settings->method);
+	bool with_body = probe_http_has_body(settings);
 	CURLcode code;
 
 	code = probe_set_http(probe, settings->path, with_body);
@@ -69,17 +84,39 @@ static CURLcode prepare(struct probe *probe)
 	if (code == CURLE_OK)
 		code = probe_set_fields(probe, fields, ARRAY_SIZE(fields),
 		                        with_body);
-	probe->http.body_max = settings->max_body;
-	probe->http.body_wanted = probe->wants.body;
+	want_body(probe);
 	return code;
+}
+
+int probe_http_write(struct probe *probe, struct probe_buffer *ret)
+{
+	const struct settings *settings = probe->settings;
+	const char *const parts[] = {
+		settings->method,
+		" ",
+		settings->path,
+		settings->http_version == HTTP_1_0 ? " HTTP/1.0\r\n"
+						   : " HTTP/1.1\r\n",
+	};
+	size_t i;
+	int r = 0;
+
+	probe_clear_http(probe);
+	want_body(probe);
+	ret->size = 0;
+	for (i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++)
+		r = probe_buffer_add(ret, parts[i], strlen(parts[i]));
+	return r < 0 ? r
+	             : probe_write_fields(probe, fields, ARRAY_SIZE(fields),
+	                                  ret);
 }
 
 /* --- any answer --------------------------------------------------------- */
 
-static size_t stop(struct probe *probe, enum probe_stop why)
+static bool stop(struct probe *probe, enum probe_stop why)
 {
 	probe->stop = why;
-	return 0; /* anything but what was given ends the transfer */
+	return false;
 }
 
 /* "HTTP/1.1 503 Service Unavailable": from the 503 on. */
@@ -100,12 +137,8 @@ static void keep_status_text(struct probe *probe, const char *line,
 	probe->http.status_text[size] = '\0';
 }
 
-static size_t on_header(char *line, size_t one, size_t length, void *userdata)
+bool probe_http_take_line(struct probe *probe, const char *line, size_t length)
 {
-	struct probe *probe = userdata;
-	long status = 0;
-
-	(void) one;
 	probe->http.header_bytes += length + HEADER_OVERHEAD;
 	if (probe->http.header_bytes > HEADERS_MAX)
 		return stop(probe, STOP_HEADERS);
@@ -113,30 +146,44 @@ static size_t on_header(char *line, size_t one, size_t length, void *userdata)
 		if (line[5] != probe->check->http_major)
 			return stop(probe, STOP_VERSION);
 		keep_status_text(probe, line, length);
-	} else if (length <= 2) {
-		curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE,
-		                  &status);
-		if (status == 101)
-			return stop(probe, STOP_SWITCHED);
 	}
 	probe->check->on_field(probe, line, length);
-	return probe->stop == STOP_MEMORY ? 0 : length;
+	return probe->stop != STOP_MEMORY;
 }
 
-static size_t on_body(char *data, size_t one, size_t length, void *userdata)
+bool probe_http_take_body(struct probe *probe, const char *data, size_t length)
 {
-	struct probe *probe = userdata;
 	size_t room = probe->http.body_max - probe->http.body_bytes;
 	size_t taken = length < room ? length : room;
 
-	(void) one;
 	if (probe->http.body_wanted &&
 	    probe_buffer_add(&probe->body, data, taken) < 0)
 		return stop(probe, STOP_MEMORY);
 	probe->http.body_bytes += taken;
-	if (taken < length)
-		return stop(probe, STOP_BODY);
-	return length;
+	return taken == length || stop(probe, STOP_BODY);
+}
+
+/* Of what libcurl gives to these, anything but the same size ends the
+ * transfer. */
+static size_t on_header(char *line, size_t one, size_t length, void *userdata)
+{
+	struct probe *probe = userdata;
+	long status = 0;
+
+	(void) one;
+	if (!probe_http_take_line(probe, line, length))
+		return 0;
+	if (length > 2)
+		return length;
+	curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE,
+	                  &status);
+	return status != 101 || stop(probe, STOP_SWITCHED) ? length : 0;
+}
+
+static size_t on_body(char *data, size_t one, size_t length, void *userdata)
+{
+	(void) one;
+	return probe_http_take_body(userdata, data, length) ? length : 0;
 }
 
 CURLcode probe_http_init(struct probe *probe)
@@ -265,17 +312,15 @@ static bool judge(const struct probe *probe, const struct settings *settings,
                   struct probe_result *result)
 {
 	const struct expectations *expectations = &settings->expectations;
-	long status = 0;
+	unsigned status = probe->http.status;
 
-	curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE,
-	                  &status);
 	result->http_status = (uint16_t) status;
 	if (probe_http_judge_stop(probe, result))
 		return true;
 	if (probe->code != CURLE_OK && probe->stop != STOP_BODY &&
 	    probe->stop != STOP_SWITCHED)
 		return false;
-	judge_status(probe, &settings->pass_status, (unsigned) status, result);
+	judge_status(probe, &settings->pass_status, status, result);
 	if (result->outcome == HEALTH_NONE)
 		result->outcome = judge_head(probe, expectations, result);
 	if (result->outcome == HEALTH_NONE)

@@ -6,14 +6,15 @@
  * same.  Each kept connection therefore lives in a cache of its own, which
  * only the probes of its line are given to look into: another host can not
  * get it, and no cache is ever longer than one connection, however many hosts
- * there are.
+ * there are.  What goes without libcurl is kept as a bare socket, in a
+ * hundredth of the memory.
  *
  * Not taken: groups of hosts that share a multi handle and its cache.  What
  * keeps hosts apart there is only what libcurl compares.
  *
  * A connection that the host has closed in between is no news of the host:
  * libcurl notices, at the latest when nothing at all comes back, and it or
- * begin_again() asks again over a new one.
+ * curl_again() asks again over a new one; probe_direct_again() does the same.
  */
 #include "probe_private.h"
 
@@ -29,6 +30,8 @@ static void kept_unref(struct kept *kept)
 {
 	if (kept == NULL || --kept->references > 0)
 		return;
+	if (kept->fd >= 0)
+		curl_loop_close(kept->loop, kept->fd);
 	curl_share_cleanup(kept->share); /* closes the connection */
 	kept_tls_release(kept);
 	free(kept->tls);
@@ -96,11 +99,9 @@ static struct kept *kept_new(const struct probe *probe)
 	kept->check = probe->settings->check;
 	kept->address = probe->address;
 	kept->tls = tls_text(probe);
-	kept->share = curl_share_init();
-	if (kept->share == NULL ||
-	    curl_share_setopt(kept->share, CURLSHOPT_SHARE,
-	                      CURL_LOCK_DATA_CONNECT) != CURLSHE_OK ||
-	    (probe->check->tls && kept->tls == NULL)) {
+	kept->loop = probe->prober->loop;
+	kept->fd = -1;
+	if (probe->check->tls && kept->tls == NULL) {
 		kept_unref(kept);
 		return NULL;
 	}
@@ -114,7 +115,6 @@ bool probe_keeps(const struct probe *probe)
 
 int probe_line_take(struct probe_line *line, struct probe *probe)
 {
-	CURL *easy = probe->transfer.easy;
 	bool keep = line != NULL && probe->settings->keepalive &&
 	            probe->check->http_major != 0;
 
@@ -129,6 +129,26 @@ int probe_line_take(struct probe_line *line, struct probe *probe)
 	probe->kept = keep ? line->kept : NULL;
 	if (keep)
 		probe->kept->references++;
+	return 0;
+}
+
+static bool has_share(struct kept *kept)
+{
+	if (kept->share != NULL)
+		return true;
+	kept->share = curl_share_init();
+	return kept->share != NULL &&
+	       curl_share_setopt(kept->share, CURLSHOPT_SHARE,
+	                         CURL_LOCK_DATA_CONNECT) == CURLSHE_OK;
+}
+
+int probe_line_share(struct probe *probe)
+{
+	CURL *easy = probe->transfer.easy;
+	bool keep = probe_keeps(probe);
+
+	if (keep && !has_share(probe->kept))
+		return -ENOMEM;
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, keep ? 0L : 1L);
 	/* one that libcurl only makes is closed with its transfer anyway, and
 	 * with this, before anything was said */
@@ -140,20 +160,31 @@ int probe_line_take(struct probe_line *line, struct probe *probe)
 	return 0;
 }
 
+/* Whether this probe's connection is a new one. */
+static bool has_opened(const struct probe *probe)
+{
+	long opened = 0;
+
+	if (probe->direct.used)
+		return probe->direct.opened;
+	curl_easy_getinfo(probe->transfer.easy, CURLINFO_NUM_CONNECTS, &opened);
+	return opened > 0;
+}
+
 void probe_line_give_back(struct probe *probe)
 {
 	struct kept *kept = probe->kept;
-	long opened = 0;
 
 	probe_tls_release(probe);
 	if (kept == NULL)
 		return;
-	curl_easy_getinfo(probe->transfer.easy, CURLINFO_NUM_CONNECTS, &opened);
-	if (opened > 0) {
-		kept->opened_us = monotonic_us();
+	if (has_opened(probe)) {
+		kept->opened_us = probe->direct.used ? probe->direct.began_us
+		                                     : monotonic_us();
 		kept->cert_expires_at_us = probe->tls.cert_expires_at_us;
 	}
-	curl_easy_setopt(probe->transfer.easy, CURLOPT_SHARE, NULL);
+	if (!probe->direct.used)
+		curl_easy_setopt(probe->transfer.easy, CURLOPT_SHARE, NULL);
 	probe->kept = NULL;
 	kept_unref(kept);
 }

@@ -5,6 +5,7 @@
  *	probe.c          those in flight, and the pool they come from
  *	probe_judge.c    what a transfer that failed means
  *	probe_request.c  what an HTTP request consists of
+ *	probe_direct.c   plain HTTP without libcurl
  *	probe_http.c     http https h2 h2c: what the answer is worth
  *	probe_grpc.c     grpc grpcs
  *	probe_talk.c     tcp tls
@@ -17,6 +18,7 @@
 
 #include "agent_line.h"
 #include "curl_loop.h"
+#include "http_reader.h"
 #include "probe.h"
 #include "util.h"
 
@@ -38,7 +40,9 @@ enum probe_phase { PHASE_CONNECT, PHASE_HANDSHAKE, PHASE_TALK, PHASE_COUNT };
 /* A connection that outlives its probes; see probe_line.c. */
 struct kept {
 	unsigned references; /* the line, and the probe that uses it */
-	CURLSH *share;
+	struct curl_loop *loop;
+	int fd;        /* see probe_direct.c; -1: none, or in use */
+	CURLSH *share; /* NULL until libcurl is to keep it */
 	enum check_kind check;
 	struct address address;
 	char *tls; /* all that decides how it was secured */
@@ -56,7 +60,9 @@ struct probe_buffer {
 
 struct prober {
 	struct curl_loop *loop;
-	CURLU *url; /* that of all probes without TLS, parsed once */
+	bool direct;        /* whether anything goes without libcurl */
+	uint32_t odd[1024]; /* who does not; see probe_direct.c */
+	CURLU *url;         /* that of all probes without TLS, parsed once */
 	struct curl_slist *connect_to; /* where all the others go */
 	struct trust *trusts;          /* see probe_tls.c */
 	struct probe *in_flight;
@@ -79,6 +85,7 @@ struct probe {
 	struct probe_result measured; /* and what it took: no outcome yet */
 	struct address address;
 	struct kept *kept; /* or NULL */
+	uint64_t until_us;
 	enum probe_phase phase;
 	int socket_errno; /* of opening it; 0: none */
 	enum probe_stop stop;
@@ -89,11 +96,25 @@ struct probe {
 		size_t headers_size;
 		size_t header_bytes;
 		size_t body_bytes;
+		unsigned status; /* once it is over; 0: none */
 		size_t body_max;
 		bool body_wanted;
 		struct probe_buffer head; /* if wanted: its lines */
 		char status_text[48];     /* the answer's, unchecked */
 	} http;
+	struct {
+		bool used;
+		bool opened; /* its connection was not a kept one */
+		bool odd;    /* its answer is for libcurl */
+		int fd;
+		size_t sent;
+		uint64_t began_us;
+		uint64_t connected_us; /* 0: not, or not by this probe */
+		uint64_t first_byte_us;
+		struct probe_buffer request;
+		struct probe_buffer unread;
+		struct http_reader reader;
+	} direct;
 	struct {
 		bool is_grpc; /* so its Content-Type says */
 		bool has_status;
@@ -153,6 +174,15 @@ extern const struct check check_agent;
 int probe_buffer_add(struct probe_buffer *buffer, const char *data,
                      size_t size);
 
+/* A socket for its address, not yet connected.  Returns -1 with its
+ * socket_errno set if there is none to be had. */
+int probe_open_socket(struct probe *probe);
+
+/* As if nothing had come back yet, ... */
+void probe_rewind(struct probe *probe);
+/* ... and once more, in the time that is left. */
+int probe_relaunch(struct probe *probe);
+
 /* Never NULL. */
 const char *probe_buffer_text(const struct probe_buffer *buffer);
 
@@ -178,6 +208,13 @@ CURLcode probe_set_fields(struct probe *probe,
                           const struct request_field *fields,
                           size_t field_count, bool with_body);
 
+/* The same as text, added to *ret.  Returns 0 or -ENOMEM. */
+int probe_write_fields(struct probe *probe, const struct request_field *fields,
+                       size_t field_count, struct probe_buffer *ret);
+
+/* Nothing of an answer was seen yet. */
+void probe_clear_http(struct probe *probe);
+
 /* The options of any HTTP, and GET until something else is set. */
 CURLcode probe_set_http(struct probe *probe, const char *target,
                         bool with_body);
@@ -190,9 +227,33 @@ const char *probe_host_text(const struct probe *probe, char *buffer);
 /* The callbacks of all kinds of HTTP.  Constant for a handle. */
 CURLcode probe_http_init(struct probe *probe);
 
+/* A line of a head, or a piece of a body.  Returns false if that is enough,
+ * for what probe->stop says. */
+bool probe_http_take_line(struct probe *probe, const char *line, size_t length);
+bool probe_http_take_body(struct probe *probe, const char *data, size_t length);
+
+bool probe_http_has_body(const struct settings *settings);
+bool probe_http_is_head(const struct settings *settings);
+
+/* The whole request, of a kind without a body.  Returns 0 or -ENOMEM. */
+int probe_http_write(struct probe *probe, struct probe_buffer *ret);
+
 /* An answer that none of them can use.  Returns false if it can be. */
 bool probe_http_judge_stop(const struct probe *probe,
                            struct probe_result *result);
+
+/* --- probe_direct.c ----------------------------------------------------- */
+
+/* Whether it can do without libcurl. */
+bool probe_direct_may(const struct probe *probe);
+int probe_direct_launch(struct probe *probe);
+/* It ended with `code`, but the answer is to be had otherwise, and was asked
+ * for. */
+bool probe_direct_again(struct probe *probe, CURLcode code);
+void probe_direct_measure(struct probe *probe);
+/* Its connection is the line's again, or closed. */
+void probe_direct_give_back(struct probe *probe, CURLcode code);
+void probe_direct_close(struct probe *probe);
 
 /* --- probe_talk.c ------------------------------------------------------- */
 
@@ -226,6 +287,8 @@ bool probe_keeps(const struct probe *probe);
 
 /* The line's connection if it may serve this probe, else room for one. */
 int probe_line_take(struct probe_line *line, struct probe *probe);
+/* Has libcurl use it, or none. */
+int probe_line_share(struct probe *probe);
 /* After the probe. */
 void probe_line_give_back(struct probe *probe);
 

@@ -8,19 +8,34 @@
  */
 #include "probe_private.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
-static bool has_header(const struct settings *settings, const char *name)
+static bool is_named(const char *field, const char *name)
 {
 	size_t length = strlen(name);
+
+	return strncasecmp(field, name, length) == 0 && field[length] == ':';
+}
+
+/* The settings' own field of that name, or NULL. */
+static const char *find_header(const struct settings *settings,
+                               const char *name)
+{
 	const char *const *header;
 
 	for (header = settings->headers; *header != NULL; header++)
-		if (strncasecmp(*header, name, length) == 0 &&
-		    (*header)[length] == ':')
-			return true;
-	return false;
+		if (is_named(*header, name))
+			return *header;
+	return NULL;
+}
+
+static const char *field_value(const char *field)
+{
+	const char *value = strchr(field, ':') + 1;
+
+	return value + strspn(value, " \t");
 }
 
 /* The text of Host and User-Agent, into a buffer that is known to fit. */
@@ -61,16 +76,19 @@ static bool is_wanted(const struct probe *probe,
 {
 	return (with_body || !field->with_body) &&
 	       (!probe_keeps(probe) || !field->with_close) &&
-	       !has_header(probe->settings, field->name);
+	       find_header(probe->settings, field->name) == NULL;
 }
 
-CURLcode probe_set_fields(struct probe *probe,
-                          const struct request_field *fields,
-                          size_t field_count, bool with_body)
+/* NULL for lack of memory. */
+static struct curl_slist *list_fields(struct probe *probe,
+                                      const struct request_field *fields,
+                                      size_t field_count, bool with_body)
 {
 	const struct settings *settings = probe->settings;
 	char address[ADDRESS_TEXT_SIZE];
-	const char *host = probe_host_text(probe, address);
+	const char *own_host = find_header(settings, "Host");
+	const char *host = own_host != NULL ? field_value(own_host)
+	                                    : probe_host_text(probe, address);
 	struct curl_slist *first, *node;
 	size_t count = 0, i;
 	char *text;
@@ -84,24 +102,61 @@ CURLcode probe_set_fields(struct probe *probe,
 	                                        "User-Agent: ") +
 	                                 1);
 	if (first == NULL)
-		return CURLE_OUT_OF_MEMORY;
+		return NULL;
 	node = first;
 	text = (char *) (first + count);
-	if (!has_header(settings, "Host"))
-		text = add_text(&node, text, "Host", host);
+	/* first, as libcurl would */
+	text = add_text(&node, text, "Host", host);
 	if (settings->user_agent[0] != '\0' &&
-	    !has_header(settings, "User-Agent"))
+	    find_header(settings, "User-Agent") == NULL)
 		add_text(&node, text, "User-Agent", settings->user_agent);
 	for (i = 0; settings->headers[i] != NULL; i++)
-		(node++)->data = (char *) settings->headers[i];
+		if (settings->headers[i] != own_host)
+			(node++)->data = (char *) settings->headers[i];
 	for (i = 0; i < field_count; i++)
 		if (is_wanted(probe, &fields[i], with_body))
 			(node++)->data = (char *) fields[i].text;
 	for (i = 0; first + i + 1 < node; i++)
 		first[i].next = &first[i + 1];
 	first[i].next = NULL;
-	return curl_easy_setopt(probe->transfer.easy, CURLOPT_HTTPHEADER,
-	                        first);
+	return first;
+}
+
+CURLcode probe_set_fields(struct probe *probe,
+                          const struct request_field *fields,
+                          size_t field_count, bool with_body)
+{
+	struct curl_slist *list =
+		list_fields(probe, fields, field_count, with_body);
+
+	if (list == NULL)
+		return CURLE_OUT_OF_MEMORY;
+	return curl_easy_setopt(probe->transfer.easy, CURLOPT_HTTPHEADER, list);
+}
+
+int probe_write_fields(struct probe *probe, const struct request_field *fields,
+                       size_t field_count, struct probe_buffer *ret)
+{
+	const struct curl_slist *node =
+		list_fields(probe, fields, field_count, false);
+	int r = node != NULL ? 0 : -ENOMEM;
+
+	for (; r >= 0 && node != NULL; node = node->next) {
+		/* which libcurl would not send either */
+		if (field_value(node->data)[0] == '\0')
+			continue;
+		r = probe_buffer_add(ret, node->data, strlen(node->data));
+		if (r >= 0)
+			r = probe_buffer_add(ret, "\r\n", 2);
+	}
+	return r < 0 ? r : probe_buffer_add(ret, "\r\n", 2);
+}
+
+void probe_clear_http(struct probe *probe)
+{
+	probe->http.header_bytes = 0;
+	probe->http.body_bytes = 0;
+	probe->http.status_text[0] = '\0';
 }
 
 CURLcode probe_set_http(struct probe *probe, const char *target, bool with_body)
@@ -110,9 +165,7 @@ CURLcode probe_set_http(struct probe *probe, const char *target, bool with_body)
 	CURL *easy = probe->transfer.easy;
 	long version = check->http_version;
 
-	probe->http.header_bytes = 0;
-	probe->http.body_bytes = 0;
-	probe->http.status_text[0] = '\0';
+	probe_clear_http(probe);
 	if (version == 0)
 		version = probe->settings->http_version == HTTP_1_0
 		                  ? CURL_HTTP_VERSION_1_0

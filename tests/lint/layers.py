@@ -30,11 +30,12 @@ LAYERS = {
         changes_reconcile config config_amend config_builder
         config_builder_private config_conflicts config_errors config_finish
         config_keys config_value counts etag expectation fleet fleet_agents
-        lag metric readers schedule server_line topology transition verdict""",
+        http_reader lag metric readers schedule server_line topology
+        transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader config_state http_private
         http_request http_server http_socket notify notify_exec
-        notify_private notify_webhook probe probe_agent probe_grpc
+        notify_private notify_webhook probe probe_agent probe_direct probe_grpc
         probe_http probe_judge probe_line probe_private probe_request
         probe_talk probe_tls report_receiver segment_writer""",
     WIRING: """api api_change api_dashboard api_document api_events api_fleet
