@@ -329,6 +329,8 @@ def test_a_restart_repeats_nothing(folder, backends):
             with checkerd:
                 flip(checkerd, backends[0], 2)
                 wait_numbers(path, [*before, before[-1] + 1, before[-1] + 2])
+                wait_for(lambda: receiver.numbers() == numbers(path),
+                         "all posts")
                 end()
         wait_for(lambda: len(receiver.posts) >= 7, "all posts")
         assert receiver.numbers() == [1, 2, 3, 4, 5, 6, 7]
