@@ -311,6 +311,17 @@ int command_remove(const struct request *request)
 	return carry_out(request, &plan, NULL);
 }
 
+/* With the KEY=VALUE operands behind the name as the body. */
+static int carry_out_pairs(const struct request *request,
+                           const struct plan *plan)
+{
+	json_t *body CLEANUP(drop_json) = json_object();
+
+	if (put_pairs(body, request->operands + 1) != DONE)
+		return REFUSED;
+	return carry_out(request, plan, body);
+}
+
 int command_pool_add(const struct request *request)
 {
 	static const struct plan plan = {
@@ -320,11 +331,8 @@ int command_pool_add(const struct request *request)
 		.view = view_answer_pool,
 		.done = "added",
 	};
-	json_t *body CLEANUP(drop_json) = json_object();
 
-	if (put_pairs(body, request->operands + 1) != DONE)
-		return REFUSED;
-	return carry_out(request, &plan, body);
+	return carry_out_pairs(request, &plan);
 }
 
 int command_pool_set(const struct request *request)
@@ -336,11 +344,8 @@ int command_pool_set(const struct request *request)
 		.view = view_answer_pool,
 		.done = "done",
 	};
-	json_t *body CLEANUP(drop_json) = json_object();
 
-	if (put_pairs(body, request->operands + 1) != DONE)
-		return REFUSED;
-	return carry_out(request, &plan, body);
+	return carry_out_pairs(request, &plan);
 }
 
 int command_pool_remove(const struct request *request)

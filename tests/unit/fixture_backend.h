@@ -265,4 +265,23 @@ static inline void backend_stop(struct backend *backend)
 		unlink(backend->address.un.sun_path);
 }
 
+/* --- what several tests have it do --------------------------------------- */
+
+static inline void script_flood(struct backend *backend, int fd)
+{
+	while (backend_say(fd, backend->text, strlen(backend->text)))
+		;
+}
+
+/* Says what it is told. */
+static inline void script_echo(struct backend *backend, int fd)
+{
+	char buffer[4096];
+	ssize_t got;
+
+	(void) backend;
+	while ((got = recv(fd, buffer, sizeof(buffer), 0)) > 0)
+		backend_say(fd, buffer, (size_t) got);
+}
+
 #endif

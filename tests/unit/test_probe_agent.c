@@ -61,23 +61,6 @@ static void script_drip(struct backend *backend, int fd)
 	backend_wait_for_end(fd);
 }
 
-static void script_flood(struct backend *backend, int fd)
-{
-	while (backend_say(fd, backend->text, strlen(backend->text)))
-		;
-}
-
-/* Says what it is told. */
-static void script_echo(struct backend *backend, int fd)
-{
-	char buffer[4096];
-	ssize_t got;
-
-	(void) backend;
-	while ((got = recv(fd, buffer, sizeof(buffer), 0)) > 0)
-		backend_say(fd, buffer, (size_t) got);
-}
-
 /* --- agents ---------------------------------------------------------------- */
 
 static const struct story {
