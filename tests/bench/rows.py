@@ -104,13 +104,17 @@ def prepare():
 
 
 class Child(subprocess.Popen):
-    """A process that is killed when the `with` or this process ends."""
+    """A process that is killed when the `with` or this process ends, and runs
+    on `cpus` only."""
 
-    def __init__(self, command, **options):
-        super().__init__(
-            [str(word) for word in command],
-            preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
-            **options)
+    def __init__(self, command, cpus=None, **options):
+        def before_exec():
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if cpus is not None:
+                os.sched_setaffinity(0, cpus)
+
+        super().__init__([str(word) for word in command],
+                         preexec_fn=before_exec, **options)
 
     def __exit__(self, *error):
         self.kill()
@@ -150,20 +154,33 @@ class Witness(Child):
         return [int(word) for word in self.stdout.readline().split()]
 
 
-def backend(port):
-    """Answers 200 on every address of `port`."""
-    return Child([built("tests", "bench", "bench_backend"), port],
-                 stdout=subprocess.PIPE, text=True)
+def backend(port, **options):
+    """Answers 200 on every address of `port`, and counts."""
+    child = Child([built("tests", "bench", "bench_backend"), port],
+                  stdout=subprocess.PIPE, text=True, **options)
+    listening(port)
+    return child
+
+
+def counts(backend):
+    """Requests and connections so far."""
+    backend.send_signal(signal.SIGUSR1)
+    return [int(word) for word in backend.stdout.readline().split()]
+
+
+def requested(backend, count):
+    """Waits until traffic has come."""
+    wait_for(lambda: counts(backend)[0] >= count, f"{count} requests", 20)
 
 
 class Traffic(Child):
     """wrk for as long as the `with` lasts."""
 
-    def __init__(self, port, connections=16):
+    def __init__(self, port, connections=16, **options):
         self.port = port
         super().__init__(["wrk", "-t1", f"-c{connections}", "-d3600s",
                           f"http://127.0.0.1:{port}/"],
-                         stdout=subprocess.PIPE, text=True)
+                         stdout=subprocess.PIPE, text=True, **options)
 
     def end(self):
         """How many requests a second it made."""
