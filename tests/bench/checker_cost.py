@@ -85,6 +85,7 @@ class Checker:
     def measure(self, backend, arguments):
         with rows.quiet(self.command) as process:
             # the first interval is no measure: memory grows, connections open
+            rows.requested(backend, 1, 120)
             time.sleep(arguments.interval + 2)
             cpu, count = rows.cpu_us(process.pid), rows.counts(backend)
             before = lateness(self.segment) if self.segment else None

@@ -168,9 +168,11 @@ def counts(backend):
     return [int(word) for word in backend.stdout.readline().split()]
 
 
-def requested(backend, count):
-    """Waits until traffic has come."""
-    wait_for(lambda: counts(backend)[0] >= count, f"{count} requests", 20)
+def requested(backend, count, timeout_s=20):
+    """Waits until so many requests more have come."""
+    before = counts(backend)[0]
+    wait_for(lambda: counts(backend)[0] - before >= count,
+             f"{count} requests", timeout_s)
 
 
 class Traffic(Child):

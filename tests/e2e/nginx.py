@@ -89,6 +89,8 @@ class Log:
 
 
 class Nginx:
+    patience_s = 10
+
     def __init__(self, folder, http="", workers=2, main="", level="notice",
                  modules=(), master=True, listen="reuseport"):
         """`http` goes into http{}, where @PORT@ is the port of `get`; a
@@ -177,7 +179,7 @@ http {{
                 self.command(), stdout=output, stderr=output,
                 env=self.environment())
         wait_for(lambda: self.process.poll() is not None or self.answers(),
-                 "nginx to listen")
+                 "nginx to listen", self.patience_s)
         assert self.process.poll() is None, self.describe()
         wait_for(lambda: len(self.worker_pids()) == self.workers
                  or not self.master, "the workers")
