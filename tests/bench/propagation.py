@@ -131,9 +131,9 @@ def main():
                 found, rate = flips(witness, proxy_port, arguments)
             last, late, back = zip(*found)
             spread(f"propagation_{name}", last)
-            spread(f"propagation_back_{name}", back)
-            row(f"propagation_{name}_late_requests",
-                sum(late) / len(late), unit="per_flip")
+            spread(f"propagation_{name}_back", back)
+            row(f"propagation_{name}_late", sum(late) / len(late),
+                unit="requests")
             row(f"propagation_{name}_load", rate, unit="requests/s")
 
 

@@ -26,7 +26,7 @@ from nginx import Nginx, free_port, wait_for
 from rows import row
 from segment import Segment
 
-OVERLAY_SIZES = [10, 100]
+OVERLAY_SIZES = [10]
 POOL_SIZES = [1, 10, 100, 1000]
 NGINX_CPU = 0
 REST_CPUS = {1}
@@ -99,8 +99,8 @@ def run(name, folder, http, size, port, pairs, seconds):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pairs", type=int, default=50)
-    parser.add_argument("--pool-pairs", type=int, default=15)
+    parser.add_argument("--pairs", type=int, default=40)
+    parser.add_argument("--pool-pairs", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=0.5)
     arguments = parser.parse_args()
     rows.prepare()

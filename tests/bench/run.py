@@ -1,0 +1,163 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs the benches and sums them up in a table.
+
+usage: run.py [--readme] [BENCH ...]
+
+Every row that a bench prints comes by; at the end stand, as Markdown, those for
+which a limit was set, beside it and beside what is aimed at. --readme puts the
+table into README.md, between the lines that mark its place. The build is that
+of $CHECKERD_BUILD, or of build. Exit status 1: a bench failed; no figure is a
+reason to fail.
+"""
+
+import argparse
+import collections
+import os
+import re
+import subprocess
+import sys
+
+import rows
+
+README = os.path.join(rows.BENCH, "..", "..", "README.md")
+MARKS = "<!-- figures: tests/bench/run.py --readme -->", "<!-- end -->"
+TIMEOUT_S = 900
+
+BENCHES = {
+    "checker_cost": ["--seconds", "4"],
+    "scale": [],
+    "nginx_overhead": ["1", "1000"],
+    "requests": [],
+    "pool_pick": ["10", "1000"],
+    "takeover": ["100000", "1", "pool_round_robin_1x"],
+    "propagation": ["--flips", "100"],
+    "refused": [],
+    "restart": [],
+}
+
+Figure = collections.namedtuple("Figure", "text name column limit aim unit")
+OURS, RATIO = 1, 3
+
+# Limit and aim are the most, or after ">=" the least.
+FIGURES = [
+    Figure("processor time of a check, 10 000 hosts at 1 s, of HAProxy's",
+           "cpu_per_check_fresh", RATIO, "1.15", "0.95", ""),
+    Figure("the same with `keepalive = on`",
+           "cpu_per_check_kept", RATIO, "0.80", "0.45", ""),
+    Figure("checks made of those due",
+           "checks_made_of_due_fresh", OURS, ">= 1", ">= 1", ""),
+    Figure("how late a check starts, p99",
+           "lateness_p99_fresh", OURS, "20", "5", "ms"),
+    Figure("memory of the daemon, 100 000 hosts at 10 s",
+           "scale_memory", OURS, "250", "150", "MB"),
+    Figure("share of one core, 100 000 hosts at 10 s",
+           "scale_core", OURS, "60", "35", "%"),
+    Figure("nginx, overlay: instructions added to a request",
+           "overlay_added_1000_off", OURS, "180", "100", ""),
+    Figure("nginx, overlay: requests a second, of stock's",
+           "requests_overlay_10", RATIO, ">= 0.98", ">= 0.995", ""),
+    Figure("nginx, pool mode, round robin: instructions of a pick among 1 000, "
+           "of stock's", "pool_pick_round_robin_1000", RATIO, "0.05", "0.01",
+           ""),
+    Figure("the same, of a pick among 10",
+           "pool_pick_round_robin_1000_to_10", RATIO, "2.5", "1.5", ""),
+    Figure("nginx, pool mode: slowest request while 100 000 hosts are taken "
+           "over", "takeover_pool_round_robin_1x100000_replaced", OURS, "20",
+           "-", "ms"),
+    Figure("last failing answer to last request, overlay, p99",
+           "propagation_overlay_p99", OURS, "5000", "1000", "us"),
+    Figure("the same, pool mode",
+           "propagation_pool_p99", OURS, "5000", "1000", "us"),
+    Figure("death of a backend under traffic to down, `observe = connect`, p99",
+           "refused_p99", OURS, "150", "30", "ms"),
+    Figure("exec of a restarted daemon to its first probe, 10 000 hosts",
+           "restart_stopped_first_probe", OURS, "1000", "200", "ms"),
+    Figure("the same after `kill -9`",
+           "restart_killed_first_probe", OURS, "1000", "200", "ms"),
+]
+
+ROW = re.compile(r"(\w\S*) +(-|[\d.]+) +(-|[\d.]+) +(-|[\d.]+) +(\S+)")
+
+
+def run(bench):
+    """The rows that it printed, and whether it came to its end."""
+    path = os.path.join(rows.BENCH, bench + ".py")
+    if not os.path.exists(path):
+        return [], False
+    command = ["/usr/bin/python3", path, *BENCHES[bench]]
+    rows.ran(*command)
+    found = []
+    with rows.Child(["timeout", TIMEOUT_S, *command], stdout=subprocess.PIPE,
+                    text=True) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            match = ROW.match(line)
+            if match:
+                found.append(match.groups())
+        status = process.wait()
+    return found, status == 0
+
+
+def within(value, bound):
+    if bound.startswith(">="):
+        return value >= float(bound[2:])
+    return value <= float(bound)
+
+
+def bound_text(bound, unit):
+    if bound == "-":
+        return ""
+    sign = "≥ " if bound.startswith(">=") else "≤ "
+    return f"{sign}{bound.lstrip('>= ')} {unit}".rstrip()
+
+
+def figure_line(figure, found):
+    """A line of the table; what is beyond the limit stands out."""
+    measured = found.get(figure.name, ["-"] * 5)[figure.column]
+    if measured == "-":
+        text = "not measured"
+    else:
+        text = f"{measured} {figure.unit}".rstrip()
+        if not within(float(measured), figure.limit):
+            text = f"**{text}**"
+    return (f"| {figure.text} | {text} | {bound_text(figure.limit, figure.unit)}"
+            f" | {bound_text(figure.aim, figure.unit)} |")
+
+
+def table(found):
+    return "\n".join(["| | figure | limit | aim |", "|---|---|---|---|",
+                      *(figure_line(figure, found) for figure in FIGURES)])
+
+
+def write_readme(text):
+    with open(README) as file:
+        readme = file.read()
+    before, rest = readme.split(MARKS[0])
+    after = rest.split(MARKS[1], 1)[1]
+    with open(README, "w") as file:
+        file.write(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--readme", action="store_true")
+    parser.add_argument("bench", nargs="*", choices=[[], *BENCHES])
+    arguments = parser.parse_args()
+    rows.prepare()
+    found, failed = {}, []
+    for bench in arguments.bench or BENCHES:
+        printed, complete = run(bench)
+        found.update((line[0], line) for line in printed)
+        if not complete:
+            failed.append(bench)
+    text = table(found)
+    print("\n" + text)
+    if arguments.readme:
+        write_readme(text)
+    if failed:
+        sys.exit("failed: " + " ".join(failed))
+
+
+if __name__ == "__main__":
+    main()
