@@ -24,26 +24,6 @@ import rows
 from nginx import BUILD, free_port
 from rows import row
 
-HAPROXY = """
-global
-  maxconn 100
-  nbthread 1
-  no strict-limits
-defaults
-  mode http
-  timeout connect 1s
-  timeout check 2s
-  timeout client 5s
-  timeout server 5s
-frontend f
-  bind 127.0.0.1:{frontend}
-  default_backend b
-backend b
-  option httpchk
-  http-check send meth GET uri / ver HTTP/1.1 hdr host x
-  default-server check inter {interval_ms}ms fastinter {interval_ms}ms
-"""
-
 CHECKERD = """
 [checkerd]
 segment = {directory}/{name}.shm
@@ -83,9 +63,10 @@ class Checker:
         self.connections = []
 
     def measure(self, backend, arguments):
+        rows.rest(backend)
         with rows.quiet(self.command) as process:
             # the first interval is no measure: memory grows, connections open
-            rows.requested(backend, 1, 120)
+            rows.requested(backend, 100, 60)
             time.sleep(arguments.interval + 2)
             cpu, count = rows.cpu_us(process.pid), rows.counts(backend)
             before = lateness(self.segment) if self.segment else None
@@ -116,20 +97,17 @@ class Floor:
                         str(math.ceil(arguments.seconds)), str(port), name]
         self.costs = []
 
-    def measure(self, backend, arguments):
+    def measure(self, backend, _arguments):
+        rows.rest(backend)
         done = subprocess.run(self.command, stdout=subprocess.PIPE, text=True,
                               check=True)
         self.costs.append(float(done.stdout.split()[0]))
 
 
 def write_haproxy(directory, port, arguments):
-    path = f"{directory}/haproxy.cfg"
-    with open(path, "w") as file:
-        file.write(HAPROXY.format(frontend=free_port(), interval_ms=round(
-            arguments.interval * 1000)))
-        file.writelines(f"  server s{n} {rows.host_address(n)}:{port}\n"
-                        for n in range(arguments.hosts))
-    return Checker("haproxy", ["haproxy", "-db", "-q", "-f", path])
+    return Checker("haproxy", rows.haproxy_checks(
+        f"{directory}/haproxy.cfg", round(arguments.interval * 1000),
+        [f"{rows.host_address(n)}:{port}" for n in range(arguments.hosts)]))
 
 
 def write_checkerd(directory, name, keepalive, port, arguments):

@@ -9,7 +9,8 @@ of the checker (ours with fresh and with kept connections, HAProxy, the floor
 of epoll), all of them in turn, and the instructions of a pick by each method
 and by stock round robin. Each host is checked every 10 s per 100 000 hosts, but
 not more often than every 10 ms: 10 000 checks a second, and 1 000 with 10
-hosts. Kept connections go as far as there are descriptors.
+hosts. Kept connections go as far as there are descriptors; HAProxy has 1 000
+servers to a backend.
 
 --draw makes the figure of the table again, without measuring. --quick measures
 each once, and shortly: for trying it out. A row is printed for each value.

@@ -15,12 +15,15 @@ itself. Also how long after the answer that makes `rise` requests are back.
 import argparse
 import contextlib
 import os
+import struct
 import tempfile
+import time
 
 import rows
-from rows import row, spread
 from checkerd import Checkerd
+from health_segment import EVENT, KINDS
 from nginx import Nginx, free_port, wait_for
+from rows import row, spread
 
 FALL, RISE, HOLD_MS = 3, 2, 100
 
@@ -78,7 +81,7 @@ def nginx(folder, hosts, http):
             wait_for(lambda: server.get().status == 200, "an answer")
             rows.ran("checkerd -c", checkerd.path, "&",
                      " ".join(server.command()))
-            yield server.port
+            yield server.port, checkerd.segment
 
 
 @contextlib.contextmanager
@@ -93,21 +96,43 @@ def haproxy(folder, hosts):
     rows.ran(*command)
     with rows.quiet(command):
         rows.listening(port)
-        yield port
+        yield port, None
 
 
-def flips(witness, port, arguments):
-    """What the witness saw: (last, count, back) of each flip."""
-    found = []
-    with rows.Traffic(port, arguments.connections) as traffic:
-        rows.ran(" ".join(traffic.args))
-        witness.tell("first 1000")
-        witness.answer()
-        for _ in range(arguments.flips):
-            witness.tell(f"flip {FALL} {RISE} {HOLD_MS}")
-            found.append(witness.answer())
-        rate = traffic.end()
-    return found, rate
+def told(segment, since):
+    """How long after each of these moments the next verdict was there."""
+    with open(segment, "rb") as file:
+        data = file.read()
+    slots, = struct.unpack_from("I", data, 52)
+    at, = struct.unpack_from("Q", data, 120)
+    ahead = time.time_ns() // 1000 - rows.now_us()
+    downs = [struct.unpack_from("8xQ12xH", data, at + n * EVENT)
+             for n in range(slots)]
+    downs = sorted(at - ahead for at, kind in downs
+                   if kind == KINDS.index("host_down"))
+    return [min(down for down in downs if down >= moment) - moment
+            for moment in since]
+
+
+def measure(name, witness, proxy, arguments):
+    with proxy as (port, segment):
+        with rows.Traffic(port, arguments.connections) as traffic:
+            rows.ran(" ".join(traffic.args))
+            witness.tell("first 1000")
+            witness.answer()
+            found = []
+            for _ in range(arguments.flips):
+                witness.tell(f"flip {FALL} {RISE} {HOLD_MS}")
+                found.append(witness.answer())
+            rate = traffic.end()
+        since, last, late, back = zip(*found)
+        spread(f"propagation_{name}", last)
+        if segment:
+            spread(f"propagation_{name}_told", told(segment, since))
+        spread(f"propagation_{name}_back", back)
+        row(f"propagation_{name}_late", sum(late) / len(late),
+            unit="requests")
+        row(f"propagation_{name}_load", rate, unit="requests/s")
 
 
 def main():
@@ -127,14 +152,7 @@ def main():
                 ("overlay", nginx(f"{folder}/overlay", hosts, OVERLAY)),
                 ("pool", nginx(f"{folder}/pool", hosts, POOL)),
                 ("haproxy", haproxy(folder, hosts))):
-            with proxy as proxy_port:
-                found, rate = flips(witness, proxy_port, arguments)
-            last, late, back = zip(*found)
-            spread(f"propagation_{name}", last)
-            spread(f"propagation_{name}_back", back)
-            row(f"propagation_{name}_late", sum(late) / len(late),
-                unit="requests")
-            row(f"propagation_{name}_load", rate, unit="requests/s")
+            measure(name, witness, proxy, arguments)
 
 
 if __name__ == "__main__":

@@ -33,24 +33,6 @@ interval = 1s
 [pool web]
 """
 
-HAPROXY = """
-global
-  maxconn 100
-  nbthread 1
-defaults
-  mode http
-  timeout connect 1s
-  timeout check 2s
-  timeout client 5s
-  timeout server 5s
-frontend f
-  bind 127.0.0.1:{port}
-  default_backend b
-backend b
-  option httpchk GET /
-  default-server check inter 1s
-"""
-
 
 class Restarted:
     """checkerd, started as systemd would: told where to say that it is
@@ -120,7 +102,7 @@ def probes_after(witness, start, hosts):
     time.sleep(0.1)  # what is on its way from the one before has arrived
     witness.tell(f"first {hosts}")
     began, *others = start()
-    first, last, _ = witness.answer(60)
+    first, last = witness.answer(60)
     return [(when - began) / 1000 for when in (first, last, *others)]
 
 
@@ -165,12 +147,8 @@ def main():
         hosts = [f"{rows.host_address(n)}:"
                  f"{witness.port if n < alive else closed}"
                  for n in range(arguments.hosts)]
-        path = os.path.join(folder, "haproxy.cfg")
-        with open(path, "w") as file:
-            file.write(HAPROXY.format(port=free_port()))
-            file.writelines(f"  server s{n} {host}\n"
-                            for n, host in enumerate(hosts))
-        peer = ["haproxy", "-db", "-q", "-f", path]
+        peer = rows.haproxy_checks(os.path.join(folder, "haproxy.cfg"), 1000,
+                                   hosts)
         ini = INI + "".join(f"server = {host}\n" for host in hosts)
         with Restarted(folder, ini) as daemon:
             rows.ran(*daemon.command)

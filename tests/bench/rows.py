@@ -29,6 +29,27 @@ PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
 
 
+HAPROXY = """
+global
+  maxconn 100
+  nbthread 1
+  no strict-limits
+defaults
+  mode http
+  timeout connect 1s
+  timeout check 2s
+  timeout client 5s
+  timeout server 5s
+  option httpchk
+  http-check send meth GET uri / ver HTTP/1.1 hdr host x
+  default-server check inter {interval_ms}ms fastinter {interval_ms}ms
+frontend f
+  bind 127.0.0.1:{port}
+  default_backend b0
+"""
+BACKEND_SERVERS = 1000
+
+
 def number(value):
     """Four digits that count, and no exponent."""
     if value is None:
@@ -168,6 +189,17 @@ def counts(backend):
     return [int(word) for word in backend.stdout.readline().split()]
 
 
+def rest(backend):
+    """Waits until nobody asks it any more."""
+    seen = [None]
+
+    def silent():
+        time.sleep(0.1)
+        seen.append(counts(backend)[0])
+        return seen[-1] == seen[-2]
+    wait_for(silent, "the backend to have nothing to do")
+
+
 def requested(backend, count, timeout_s=20):
     """Waits until so many requests more have come."""
     before = counts(backend)[0]
@@ -214,6 +246,18 @@ def resident_kb(pid):
             if line.startswith("VmRSS"):
                 return int(line.split()[1])
     return 0
+
+
+def haproxy_checks(path, interval_ms, hosts):
+    """The command of a HAProxy that does nothing but check these. They are in
+    many backends: reading one of n servers takes it n squared."""
+    with open(path, "w") as file:
+        file.write(HAPROXY.format(port=free_port(), interval_ms=interval_ms))
+        for n, host in enumerate(hosts):
+            if n % BACKEND_SERVERS == 0:
+                file.write(f"backend b{n // BACKEND_SERVERS}\n")
+            file.write(f"  server s{n} {host}\n")
+    return ["haproxy", "-db", "-q", "-f", path]
 
 
 def now_us():

@@ -6,12 +6,13 @@
  *
  *   flip FALL RISE HOLD_MS   fails its health check, and passes again HOLD_MS
  *                            after the FALL-th failing answer
- *       prints, when traffic is back, `LAST COUNT BACK`: how long after that
- *       answer the last request arrived (0: none did), how many did after it,
- *       and how long after the RISE-th passing answer the next one came
+ *       prints, when traffic is back, `AT LAST COUNT BACK`: when that answer
+ *       was, how long after it the last request arrived (0: none did), how
+ *       many did after it, and how long after the RISE-th passing answer the
+ *       next one came
  *   first COUNT
- *       prints, when COUNT requests have arrived from now on, the times of the
- *       first and of the last of them
+ *       prints, when COUNT requests have arrived from now on, when the first
+ *       and when the last of them did
  *
  * Times are microseconds of CLOCK_MONOTONIC.  An answer's time is that before
  * it is written, and a request's that at which its bytes were in the kernel:
@@ -21,6 +22,7 @@
  *   witness PORT
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -145,13 +147,6 @@ static int command(void)
 	return 0;
 }
 
-static void say(int64_t a, int64_t b, int64_t c)
-{
-	printf("%lld %lld %lld\n", (long long) a, (long long) b, (long long) c);
-	fflush(stdout);
-	task.phase = IDLE;
-}
-
 /* The answer to a health check, and what its time means. */
 static const char *judge(void)
 {
@@ -178,10 +173,17 @@ static void note(int64_t at_us)
 	if (task.phase == COUNTING) {
 		if (task.count++ == 0)
 			task.first_us = at_us;
-		if (task.count == task.wanted)
-			say(task.first_us, at_us, 0);
+		if (task.count < task.wanted)
+			return;
+		printf("%" PRId64 " %" PRId64 "\n", task.first_us, at_us);
+		fflush(stdout);
+		task.phase = IDLE;
 	} else if (task.phase == PASSING && at_us >= task.up_us) {
-		say(task.last_us, (int64_t) task.late, at_us - task.up_us);
+		printf("%" PRId64 " %" PRId64 " %lu %" PRId64 "\n",
+		       task.down_us, task.last_us, task.late,
+		       at_us - task.up_us);
+		fflush(stdout);
+		task.phase = IDLE;
 	} else if ((task.phase == HOLDING || task.phase == PASSING) &&
 	           at_us > task.down_us) {
 		task.late++;
