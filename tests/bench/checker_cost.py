@@ -130,7 +130,7 @@ def print_rows(ours, peer, floor, arguments):
     compare("cpu_per_check", lambda c: c.costs, "us")
     row(f"cpu_per_check_{ours.name}_to_floor", statistics.median(ours.costs),
         statistics.median(floor.costs), "us")
-    compare("checks_made_of_due", lambda c: c.shares, "1")
+    compare("checks_made_of_due", lambda c: [100 * s for s in c.shares], "%")
     compare("connections_per_check", lambda c: c.connections, "1")
     compare("memory_per_host",
             lambda c: [kb / arguments.hosts for kb in c.memory], "KB")

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Requests a second through nginx with the module, beside stock nginx.
 
-usage: requests.py [--pairs N] [--pool-pairs N] [--seconds S]
+usage: request_rate.py [--pairs N] [--pool-pairs N] [--seconds S]
 
 Two nginx of one binary and one configuration but for the module run beside each
 other, with one worker each, on a processor of their own; wrk, on the other one
