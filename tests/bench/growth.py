@@ -81,7 +81,7 @@ def checks(hosts, quick):
 
 def picks(hosts):
     # a stock pick looks at every host, and callgrind takes its time
-    yield "pick", "stock round robin", pick_cost.instructions(
+    yield "pick", "stock nginx", pick_cost.instructions(
         "pick_cost_stock", "stock", hosts, max(20, 1000000 // hosts))
     for number, method in enumerate(pick_cost.METHODS):
         yield "pick", method, pick_cost.instructions(

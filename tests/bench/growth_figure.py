@@ -9,10 +9,10 @@ shown on pages whose colours follow another setting than its own.
 import math
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT = 1000, 340
+WIDTH, HEIGHT = 1000, 338
 PANEL, GAP = 200, 132  # the gap is for names
 LEFT, TOP, BOTTOM = 52, 66, 286
-LINE = 14  # between names
+LINE = 15  # between names
 
 # What is ours has one hue, what is others' another, and what nobody can beat
 # is grey; dashes tell apart what a hue has in common.
@@ -22,7 +22,7 @@ SERIES = {
     "HAProxy": ("theirs", ""),
     "floor": ("floor", ""),
     "floor, kept": ("floor", "5 3"),
-    "stock round robin": ("theirs", ""),
+    "stock nginx": ("theirs", ""),
     "round_robin": ("ours", ""),
     "least_conn": ("ours", "5 3"),
     "random": ("ours", "1 3"),
@@ -36,8 +36,8 @@ PANELS = [
 ]
 
 STYLE = """
-text { font: 12px system-ui, sans-serif; fill: #57606a }
-.title { font-weight: 600; font-size: 13px; fill: #1f2328 }
+text { font: 13px system-ui, sans-serif; fill: #57606a }
+.title { font-weight: 600; font-size: 14px; fill: #1f2328 }
 .card { fill: #ffffff }
 .grid { stroke: #d8dee4; stroke-width: 1 }
 path { fill: none; stroke-width: 2; stroke-linejoin: round }
@@ -125,10 +125,11 @@ def panel(left, title, unit, lines):
                + "L".join(f"{a:.1f} {b:.1f}" for a, b in places) + '"/>')
         for a, b in places:
             yield f'<circle class="{kind}" cx="{a:.1f}" cy="{b:.1f}" r="2.5"/>'
-        ends[series] = places[-1][1]
-    for series, place in zip(ends, apart(list(ends.values()))):
-        yield (f'<text class="{SERIES[series][0]}" x="{left + PANEL + 8}" '
-               f'y="{place + 4:.1f}">{escape(series)}</text>')
+        ends[series] = places[-1]
+    heights = apart([height for _, height in ends.values()])
+    for (series, (end, _)), height in zip(ends.items(), heights):
+        yield (f'<text class="{SERIES[series][0]}" x="{end + 8:.1f}" '
+               f'y="{height + 4:.1f}">{escape(series)}</text>')
 
 
 def svg(table):
