@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """What the overlay adds to a request when nothing has changed.
 

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Instructions of a pick by each balance method, beside stock round robin.
 

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """What it takes to pick a host in pool mode, beside stock round robin.
 
