@@ -125,12 +125,14 @@ def prepare():
 
 
 class Child(subprocess.Popen):
-    """A process that is killed when the `with` or this process ends, and runs
-    on `cpus` only."""
+    """A process that gets the signal `end` when the `with` or this process
+    ends, and runs on `cpus` only."""
 
-    def __init__(self, command, cpus=None, **options):
+    def __init__(self, command, cpus=None, end=signal.SIGKILL, **options):
+        self.end_signal = end
+
         def before_exec():
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            libc.prctl(PR_SET_PDEATHSIG, end)
             if cpus is not None:
                 os.sched_setaffinity(0, cpus)
 
@@ -138,7 +140,7 @@ class Child(subprocess.Popen):
                          preexec_fn=before_exec, **options)
 
     def __exit__(self, *error):
-        self.kill()
+        self.send_signal(self.end_signal)
         super().__exit__(*error)
 
 

@@ -15,8 +15,10 @@ import argparse
 import collections
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 
 import rows
 
@@ -88,14 +90,21 @@ def run(bench):
     command = ["/usr/bin/python3", path, *BENCHES[bench]]
     rows.ran(*command)
     found = []
-    with rows.Child(["timeout", TIMEOUT_S, *command], stdout=subprocess.PIPE,
+    with rows.Child(command, end=signal.SIGTERM, stdout=subprocess.PIPE,
                     text=True) as process:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            match = ROW.match(line)
-            if match:
-                found.append(match.groups())
-        status = process.wait()
+        limit = threading.Timer(TIMEOUT_S, process.terminate)
+        limit.start()
+        try:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                match = ROW.match(line)
+                if match:
+                    found.append(match.groups())
+            status = process.wait()
+        finally:
+            limit.cancel()
+            process.terminate()
+            process.communicate()
     return found, status == 0
 
 

@@ -256,12 +256,12 @@ http {{
         if kind is None:
             self.stop()
             return
-        print(self.describe()[-8000:])
         if self.process is not None and self.process.poll() is None:
             for pid in self.children():
                 os.kill(pid, signal.SIGKILL)
             self.process.kill()
             self.process.wait()
+        print(self.describe()[-8000:])
 
     def health_lines(self, pattern=""):
         """The module's lines, without the time and process before them."""
