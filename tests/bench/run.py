@@ -28,7 +28,7 @@ TIMEOUT_S = 900
 
 BENCHES = {
     "checker_cost": ["--seconds", "4"],
-    "scale": [],
+    "scale": ["--rounds", "1", "100000:10"],
     "nginx_overhead": ["1", "1000"],
     "request_rate": [],
     "pool_pick": ["10", "1000"],
@@ -52,9 +52,12 @@ FIGURES = [
     Figure("how late a check starts, p99",
            "lateness_p99_fresh", OURS, "20", "5", "ms"),
     Figure("memory of the daemon, 100 000 hosts at 10 s",
-           "scale_memory", OURS, "250", "150", "MB"),
+           "hosts_100000_rss_changed", OURS, "250", "150", "MB"),
     Figure("share of one core, 100 000 hosts at 10 s",
-           "scale_core", OURS, "60", "35", "%"),
+           "hosts_100000_share_of_core", OURS, "0.60", "0.35", ""),
+    Figure("the latest check while such a fleet is reloaded",
+           "hosts_100000_reload_by_signal_lateness_max", OURS, "100", "-",
+           "ms"),
     Figure("nginx, overlay: instructions added to a request",
            "overlay_added_1000_off", OURS, "180", "100", ""),
     Figure("nginx, overlay: requests a second, of stock's",
