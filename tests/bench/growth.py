@@ -13,7 +13,8 @@ hosts. Kept connections go as far as there are descriptors; HAProxy has 1 000
 servers to a backend.
 
 --draw makes the figure of the table again, without measuring. --quick measures
-each once, and shortly: for trying it out. A row is printed for each value.
+each once, and shortly: for trying it out. --sizes measures these and keeps what
+the table has of others. A row is printed for each value.
 """
 
 import argparse
@@ -91,26 +92,26 @@ def picks(hosts):
 UNITS = {"check": "us", "memory": "MB", "pick": "instructions"}
 
 
-def measure(sizes, quick):
-    table = []
-    for hosts in sizes:
-        for panel, series, value in (*picks(hosts), *checks(hosts, quick)):
-            name = f"growth_{panel}_{series}_{hosts}".replace(
-                ", ", "_").replace(" ", "_")
-            row(name, value, unit=UNITS[panel])
-            table.append((panel, series, hosts, f"{value:.4g}"))
+def read():
+    """The table as it is: (panel, series, hosts, value)."""
+    with open(TABLE, newline="") as file:
+        return [(line["panel"], line["series"], int(line["hosts"]),
+                 float(line["value"])) for line in csv.DictReader(file)]
+
+
+def write(table):
     with open(TABLE, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(FIELDS)
-        writer.writerows(sorted(table, key=lambda line: line[:2]))
+        writer.writerows((*line, f"{value:.4g}")
+                         for *line, value in sorted(table))
 
 
-def draw():
-    with open(TABLE, newline="") as file:
-        table = [(line["panel"], line["series"], int(line["hosts"]),
-                  float(line["value"])) for line in csv.DictReader(file)]
-    with open(FIGURE, "w") as file:
-        file.write(growth_figure.svg(table))
+def measure(hosts, quick):
+    for panel, series, value in (*picks(hosts), *checks(hosts, quick)):
+        name = f"growth_{panel}_{series}_{hosts}".replace(", ", "_")
+        row(name.replace(" ", "_"), value, unit=UNITS[panel])
+        yield panel, series, hosts, value
 
 
 def main():
@@ -122,9 +123,13 @@ def main():
     if not arguments.draw:
         rows.prepare()
         rows.need("haproxy", "valgrind")
-        measure([int(size) for size in arguments.sizes.split(",")],
-                arguments.quick)
-    draw()
+        sizes = [int(size) for size in arguments.sizes.split(",")]
+        table = [line for line in read() if line[2] not in sizes]
+        for size in sizes:
+            table += measure(size, arguments.quick)
+        write(table)
+    with open(FIGURE, "w") as file:
+        file.write(growth_figure.svg(read()))
 
 
 if __name__ == "__main__":

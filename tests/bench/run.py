@@ -6,8 +6,9 @@ usage: run.py [--readme] [BENCH ...]
 
 Every row that a bench prints comes by; at the end stand, as Markdown, those for
 which a limit was set, beside it and beside what is aimed at. --readme puts the
-table into README.md, between the lines that mark its place. The build is that
-of $CHECKERD_BUILD, or of build. Exit status 1: a bench failed; no figure is a
+table into README.md, between the lines that mark its place; what the benches
+named do not measure stays what it was there. The build is that of
+$CHECKERD_BUILD, or of build. Exit status 1: a bench failed; no figure is a
 reason to fail.
 """
 
@@ -124,31 +125,41 @@ def bound_text(bound, unit):
     return f"{sign}{bound.lstrip('>= ')} {unit}".rstrip()
 
 
-def figure_line(figure, found):
-    """A line of the table; what is beyond the limit stands out."""
-    measured = found.get(figure.name, ["-"] * 5)[figure.column]
-    if measured == "-":
-        text = "not measured"
-    else:
-        text = f"{measured} {figure.unit}".rstrip()
-        if not within(float(measured), figure.limit):
-            text = f"**{text}**"
-    return (f"| {figure.text} | {text} | {bound_text(figure.limit, figure.unit)}"
-            f" | {bound_text(figure.aim, figure.unit)} |")
+def figure_text(figure, value):
+    """What is beyond the limit stands out."""
+    text = f"{value} {figure.unit}".rstrip()
+    return text if within(float(value), figure.limit) else f"**{text}**"
 
 
-def table(found):
-    return "\n".join(["| | figure | limit | aim |", "|---|---|---|---|",
-                      *(figure_line(figure, found) for figure in FIGURES)])
+def table(found, before):
+    """`before` has the figures of those that were not measured now."""
+    lines = ["| | figure | limit | aim |", "|---|---|---|---|"]
+    for figure in FIGURES:
+        value = found.get(figure.name, ["-"] * 5)[figure.column]
+        text = (figure_text(figure, value) if value != "-" else
+                before.get(figure.text, "not measured"))
+        lines.append(f"| {figure.text} | {text} "
+                     f"| {bound_text(figure.limit, figure.unit)} "
+                     f"| {bound_text(figure.aim, figure.unit)} |")
+    return "\n".join(lines)
 
 
-def write_readme(text):
-    with open(README) as file:
-        readme = file.read()
-    before, rest = readme.split(MARKS[0])
-    after = rest.split(MARKS[1], 1)[1]
-    with open(README, "w") as file:
-        file.write(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
+class Readme:
+    """The text around the table, and the figures in it."""
+
+    def __init__(self):
+        with open(README) as file:
+            self.head, rest = file.read().split(MARKS[0])
+        old, self.tail = rest.split(MARKS[1], 1)
+        self.figures = {}
+        for line in old.splitlines():
+            cells = [cell.strip() for cell in line.split("|")]
+            if len(cells) == 6:
+                self.figures[cells[1]] = cells[2]
+
+    def write(self, text):
+        with open(README, "w") as file:
+            file.write(f"{self.head}{MARKS[0]}\n{text}\n{MARKS[1]}{self.tail}")
 
 
 def main():
@@ -163,10 +174,11 @@ def main():
         found.update((line[0], line) for line in printed)
         if not complete:
             failed.append(bench)
-    text = table(found)
+    readme = Readme() if arguments.readme else None
+    text = table(found, readme.figures if readme else {})
     print("\n" + text)
-    if arguments.readme:
-        write_readme(text)
+    if readme:
+        readme.write(text)
     if failed:
         sys.exit("failed: " + " ".join(failed))
 
