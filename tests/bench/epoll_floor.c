@@ -33,6 +33,7 @@ static const char request[] =
 struct host {
 	struct sockaddr_in address;
 	int fd; /* -1: none */
+	bool asked; /* and not answered: it is left alone, as checkerd does */
 };
 
 static int set;
@@ -92,14 +93,14 @@ static void begin(struct host *host)
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET,
 		                     .data.ptr = host };
 
+	if (host->asked)
+		return;
+	host->asked = true;
+	in_flight++;
 	if (host->fd >= 0) {
-		if (kept) {
-			in_flight++;
-			send_request(host->fd);
-		}
+		send_request(host->fd);
 		return;
 	}
-	in_flight++;
 	host->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	if (host->fd < 0)
 		die("socket");
@@ -119,7 +120,9 @@ static void go_on(struct host *host, uint32_t events)
 		send_request(host->fd);
 		return;
 	}
-	in_flight--;
+	if (host->asked)
+		in_flight--;
+	host->asked = false;
 	if (read(host->fd, answer, sizeof(answer)) > 0) {
 		done++;
 		if (kept)
