@@ -56,7 +56,7 @@ ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 mount -t tmpfs -o mode=1777 shm dev/shm
 
-# A machine where nothing was enabled or forbidden yet, without disks or kernel.
+# Nothing was enabled or forbidden yet, and there are no disks and modules.
 rm -rf etc/systemd/system/*.wants etc/rc?.d/S*
 rm -f usr/sbin/policy-rc.d
 : > etc/machine-id
@@ -65,13 +65,14 @@ for unit in systemd-modules-load modprobe@; do
     ln -sf /dev/null "etc/systemd/system/$unit.service"
 done
 
-mkdir run/before
+mkdir run/before run/written
+mount --bind "$1/upper" run/written
 pivot_root . run/before
 umount -l /run/before
 rmdir /run/before
 exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --system --unit=multi-user.target \
-    --log-target=null --show-status=no
+    --log-target=journal --show-status=no
 """
 
 
@@ -175,6 +176,13 @@ class Machine:
     def show(self, unit, name):
         """A property of a unit."""
         return self.run("systemctl", "show", "-P", name, unit).strip()
+
+    def files(self):
+        """All that differs from the machine around, and what is in /run."""
+        text = self.run("find", "/run", "-not", "-type", "d",
+                        "-not", "-type", "c")
+        return {path.removeprefix("/run/written")
+                for path in text.splitlines()}
 
     def journal(self, *match):
         """Records, oldest first."""

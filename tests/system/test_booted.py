@@ -40,14 +40,13 @@ exec = /usr/bin/python3 /usr/local/lib/sandbox.py
 """
 
 SITE = f"""
-error_log /var/log/nginx/error.log notice;
 upstream_health_shm;
 upstream web {{
     server {A};
     server {B};
 }}
 server {{
-    listen 127.0.0.1:80;
+    listen 127.0.0.1:8080;
     location / {{
         proxy_pass http://web;
         proxy_next_upstream off;
@@ -67,7 +66,7 @@ class Traffic(threading.Thread):
     """Asks nginx for one page after the other; `served` says by whom, in the
     order of the requests."""
 
-    def __init__(self, port=80):
+    def __init__(self, port=8080):
         super().__init__(daemon=True)
         self.port = port
         self.served = []
@@ -110,14 +109,17 @@ class Server:
     def path(self, name):
         return self.machine.root / name.lstrip("/")
 
-    def packages(self, *packages):
+    def packages(self, *what):
         """apt itself, without a network: what these need is installed."""
         folder = self.path("root/packages")
         folder.mkdir(exist_ok=True)
-        names = [shutil.copy(package, folder) for package in packages]
+        for package in what:
+            if isinstance(package, Path):
+                shutil.copy(package, folder)
         self.run("apt-get", "install", "-y", "--no-install-recommends",
                  "--allow-downgrades",
-                 *(f"/root/packages/{Path(name).name}" for name in names))
+                 *(f"/root/packages/{word.name}" if isinstance(word, Path)
+                   else word for word in what))
 
     def status(self):
         return json.loads(self.run("checkerctl", "status", "--json",
@@ -170,20 +172,21 @@ def unnoticed(server):
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
+    """With nginx as Debian sets it up, but for the level of its log.  apt
+    knows what is installed, and nothing of what else there is."""
     with Machine(tmp_path_factory.mktemp("machine")) as machine:
+        machine.run("sh", "-c", "rm -rf /var/lib/apt/lists/*"
+                    " /etc/apt/apt.conf.d/*packagekit* /var/lib/man-db/auto*")
+        machine.run("sed", "-i", "/^error_log/s/;/ notice;/",
+                    "/etc/nginx/nginx.conf")
+        machine.run("systemctl", "start", "nginx")
         yield machine
-
-
-def files(machine):
-    return set(machine.run("find", "/etc", "/run", "/usr", "/var", "-xdev",
-                           "-not", "-type", "d").splitlines())
 
 
 @pytest.fixture(scope="module")
 def before(machine):
     """What there was before."""
-    machine.run("systemctl", "start", "nginx")
-    return files(machine)
+    return machine.files()
 
 
 @pytest.fixture(scope="module")
@@ -320,7 +323,7 @@ def test_bad_file_is_refused(server):
             said = server.run("systemctl", "reload", "checkerd", check=False)
             assert "failed" in said
             assert server.show("MainPID") == pid
-        assert (f"/etc/checkerd/checkerd.ini:{line}: [defaults] intervall: "
+        assert (f"/etc/checkerd/checkerd.ini:{line}: [defaults] unknown key "
                 in server.run("journalctl", "--no-pager", "-u", "checkerd"))
     finally:
         ini.write_text(INI)
@@ -373,28 +376,42 @@ def test_upgrade_reinstallation_and_downgrade(server, tmp_path, what):
     ours = newest("checkerd")
     with unnoticed(server):
         pid = server.show("MainPID")
-        server.run("true")
-        if what.endswith("again"):
-            server.run("apt-get", "install", "-y", "--reinstall",
-                       "/root/packages/checkerd_9.9-1.deb")
+        if what == "as before":
+            server.packages(ours)
         else:
-            server.packages(ours if what == "as before"
-                            else repacked(ours, what, tmp_path))
+            server.packages(repacked(ours, "9.9-1", tmp_path), "--reinstall")
         server.wait_new(pid)
     assert server.path("etc/checkerd/checkerd.ini").read_text() == INI
 
 
+def test_module_comes_again(server):
+    """nginx reloads, and no request meets b or fails."""
+    nginx = server.show("MainPID", "nginx")
+    log = server.path("var/log/nginx/error.log")
+    reloads = log.read_text().count("signal 17 (SIGCHLD)")
+    with Traffic() as traffic:
+        server.packages(newest(MODULE), "--reinstall")
+        server.wait(lambda: log.read_text().count("signal 17 (SIGCHLD)") >
+                    reloads, "nginx to replace its workers")
+    assert set(traffic.served) == {"a"}
+    assert server.show("MainPID", "nginx") == nginx
+
+
 def test_disabled_module_stays_disabled(server):
-    server.path(ENABLED).unlink()
-    server.run("apt-get", "install", "-y", "--reinstall",
-               f"/root/packages/{newest(MODULE).name}")
-    assert not server.path(ENABLED).is_symlink()
-    server.path(ENABLED).symlink_to(
-        "/usr/share/nginx/modules-available/mod-http-upstream-health-shm.conf")
+    """Also where nginx.conf needs it: then nginx refuses to reload."""
+    link = server.path(ENABLED)
+    available = link.readlink()
+    link.unlink()
+    with Traffic() as traffic:
+        server.packages(newest(MODULE), "--reinstall")
+    assert not link.is_symlink()
+    assert set(traffic.served) == {"a"}
+    link.symlink_to(available)
 
 
 def test_removed(server):
     """nginx keeps to the last states; settings are kept for a return."""
+    server.run("checkerctl", "weight", "web/a", "2")
     with Traffic() as traffic:
         server.run("apt-get", "remove", "-y", "checkerd")
         assert server.show("ActiveState") == "inactive"
@@ -406,9 +423,10 @@ def test_removed(server):
 def test_purge_leaves_nothing(server, machine, before):
     server.path("etc/nginx/conf.d/web.conf").unlink()
     server.path("usr/local/lib/sandbox.py").unlink()
+    shutil.rmtree(server.path("root/packages"))
     server.run("apt-get", "purge", "-y", "checkerd", MODULE)
     server.run("nginx", "-t")
-    left = {path for path in files(machine) - before if not KEPT.match(path)}
+    left = {path for path in machine.files() - before if not KEPT.match(path)}
     assert left == set()
     for folder in ("etc/checkerd", "run/checkerd", "var/lib/checkerd"):
         assert not server.path(folder).exists()

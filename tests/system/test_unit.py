@@ -52,9 +52,10 @@ def test_verify(unit):
 
 
 def test_exposure(unit):
-    """1.5 on systemd's scale of ten."""
+    """1.2 on systemd's scale of ten; the rest is what it is there for: sockets
+    to anywhere, and users to tell apart."""
     out = run("systemd-analyze", "security", "--offline=true",
-              "--threshold=15", str(unit))
+              "--threshold=12", str(unit))
     assert "Overall exposure level" in out
 
 
