@@ -56,13 +56,14 @@ ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 mount -t tmpfs -o mode=1777 shm dev/shm
 
-# Nothing was enabled or forbidden yet, and there are no disks and modules.
+# Nothing was enabled or forbidden yet, and there are no disks, no modules and
+# no message bus.
 rm -rf etc/systemd/system/*.wants etc/rc?.d/S*
 rm -f usr/sbin/policy-rc.d
 : > etc/machine-id
 : > etc/fstab
-for unit in systemd-modules-load modprobe@; do
-    ln -sf /dev/null "etc/systemd/system/$unit.service"
+for unit in systemd-modules-load.service modprobe@.service dbus.socket; do
+    ln -sf /dev/null "etc/systemd/system/$unit"
 done
 
 mkdir run/before run/written
