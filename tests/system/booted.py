@@ -56,12 +56,14 @@ ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 mount -t tmpfs -o mode=1777 shm dev/shm
 
-# Nothing was enabled or forbidden yet, and there are no disks, no modules and
-# no message bus.
+# Nothing was enabled or forbidden yet, and there are no disks, no modules, no
+# message bus and no name server.
 rm -rf etc/systemd/system/*.wants etc/rc?.d/S*
-rm -f usr/sbin/policy-rc.d
+rm -f usr/sbin/policy-rc.d etc/resolv.conf
+: > etc/resolv.conf
 : > etc/machine-id
 : > etc/fstab
+echo 127.0.0.1 localhost > etc/hosts
 for unit in systemd-modules-load.service modprobe@.service dbus.socket; do
     ln -sf /dev/null "etc/systemd/system/$unit"
 done
@@ -158,7 +160,7 @@ class Machine:
             time.sleep(0.01)
         return value
 
-    def run(self, *command, check=True, user=None, timeout=60):
+    def run(self, *command, check=True, user=None, timeout=120):
         """What a command in there printed; not what was asked for, and the
         test fails with it."""
         as_user = ["setpriv", "--reuid", user, "--regid", user,
