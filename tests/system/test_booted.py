@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from booted import Machine
+from booted import Machine, cgroup2
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from backends import Backends  # noqa: E402
@@ -222,6 +222,25 @@ def repacked(package, version, folder):
                     unpacked, result],
                    check=True, stdout=subprocess.DEVNULL)
     return result
+
+
+def test_machine_ends_with_its_test(machine, tmp_path):
+    """However that ends."""
+    code = ("import sys; from booted import Machine\n"
+            "with Machine(sys.argv[1]) as machine:\n"
+            "    print(machine.leader, flush=True)\n"
+            "    sys.stdin.read()\n")
+    test = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)],
+                            cwd=HERE, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
+    leader = Path("/proc") / test.stdout.readline().strip()
+    group = cgroup2() / (leader / "cgroup").read_text().split("0::/")[1] \
+        .split("/")[0]
+    assert group.name.startswith("machine-")
+    test.kill()
+    test.wait()
+    machine.wait(lambda: not leader.exists() and not group.exists(),
+                 "the machine to be gone")
 
 
 def test_installed_is_started(server):
