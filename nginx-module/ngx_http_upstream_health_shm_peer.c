@@ -49,7 +49,7 @@ ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ngx_http_upstream_health_shm_changed(hscf, hscf->segment)) {
+    if (ngx_http_upstream_health_shm_changed(hscf)) {
         ngx_http_upstream_health_shm_catch_up(hscf);
     }
 
@@ -96,15 +96,11 @@ ngx_http_upstream_health_shm_get_peer(ngx_peer_connection_t *pc, void *data)
 {
     ngx_http_upstream_health_shm_peer_data_t  *hp = data;
 
-    ngx_http_upstream_health_shm_segment_t  *segment;
-
-    segment = hp->conf->segment;
-
-    if (ngx_http_upstream_health_shm_changed(hp->conf, segment)) {
+    if (ngx_http_upstream_health_shm_changed(hp->conf)) {
         return ngx_http_upstream_health_shm_get_changed_peer(pc, hp);
     }
 
-    hp->seq = segment->seq;
+    hp->seq = hp->conf->seq;
 
     return hp->original_get_peer(pc, hp->data);
 }
@@ -118,7 +114,7 @@ ngx_http_upstream_health_shm_get_changed_peer(ngx_peer_connection_t *pc,
 {
     ngx_http_upstream_health_shm_catch_up(hp->conf);
 
-    hp->seq = hp->conf->segment->seq;
+    hp->seq = hp->conf->seq;
 
     return hp->original_get_peer(pc, hp->data);
 }
@@ -202,13 +198,7 @@ ngx_http_upstream_health_shm_catch_up(
         ngx_post_event(segment->event, &ngx_posted_events);
     }
 
-#if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
-
-    if (hscf->config
-        && *(volatile ngx_uint_t *) hscf->config != hscf->config_seen)
-    {
+    if (ngx_http_upstream_health_shm_changed(hscf)) {
         ngx_http_upstream_health_shm_refresh(hscf);
     }
-
-#endif
 }
