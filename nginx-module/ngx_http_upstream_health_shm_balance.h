@@ -20,6 +20,9 @@
 #include <health_shm.h>
 
 
+#pragma GCC visibility push(hidden)
+
+
 /* pick: there is no usable host */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE  ((ngx_uint_t) -1)
 
@@ -73,6 +76,9 @@ void ngx_http_upstream_health_shm_balance_use(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i);
 void ngx_http_upstream_health_shm_balance_done(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i);
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_BALANCE_H_INCLUDED_ */

@@ -15,6 +15,9 @@
 #include <ngx_core.h>
 
 
+#pragma GCC visibility push(hidden)
+
+
 typedef struct {
     uint64_t  key;   /* 24 bits of rounds, the rest a fraction of a round */
     uint32_t  part;  /* the same fraction, of UNIT * weight, not rounded */
@@ -54,6 +57,9 @@ void ngx_http_upstream_health_shm_heap_remove(
  * afterwards, if those from `to` on were before */
 void ngx_http_upstream_health_shm_heap_order(
     ngx_http_upstream_health_shm_heap_t *heap, uint32_t from, uint32_t to);
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_BALANCE_HEAP_H_INCLUDED_ */

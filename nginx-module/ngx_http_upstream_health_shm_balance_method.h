@@ -16,6 +16,9 @@
 #include "ngx_http_upstream_health_shm_balance.h"
 
 
+#pragma GCC visibility push(hidden)
+
+
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_ASIDE       16
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT  0xffffff
 
@@ -121,6 +124,9 @@ ngx_http_upstream_health_shm_phase(ngx_http_upstream_health_shm_plan_t *plan,
 
     return (uint32_t) ((before - plan->start) * unit / plan->total);
 }
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_BALANCE_METHOD_H_INCLUDED_ */

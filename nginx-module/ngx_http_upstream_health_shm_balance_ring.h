@@ -16,6 +16,9 @@
 #include <ngx_core.h>
 
 
+#pragma GCC visibility push(hidden)
+
+
 typedef struct {
     uint32_t                               at;       /* on the circle */
     uint32_t                               host;
@@ -87,6 +90,9 @@ ngx_http_upstream_health_shm_ring_first(
 
     return i;
 }
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_BALANCE_RING_H_INCLUDED_ */

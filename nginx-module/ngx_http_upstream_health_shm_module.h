@@ -51,6 +51,11 @@
 #include "ngx_http_upstream_health_shm.h"
 
 
+/* Only the hook is for others; calls among our own files need no table. */
+
+#pragma GCC visibility push(hidden)
+
+
 /*
  * Our bit of peer->down.  nginx itself sets 1 (down) and, since "sticky", 8
  * (drain), and tests the whole word; commercial builds use a few low bits
@@ -62,7 +67,7 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK    1000   /* ms */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON    20     /* ms, if work is left */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_BATCH   64     /* events at a time */
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK    256    /* hosts at a time */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK    64     /* hosts at a time */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_SLICE   2000   /* us, of such work */
 
 /* what can be said once is kept by keys with one of these at their top */
@@ -486,6 +491,9 @@ ngx_int_t ngx_http_upstream_health_shm_name_variables(ngx_conf_t *cf,
 
 
 extern ngx_module_t  ngx_http_upstream_health_shm_module;
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_MODULE_H_INCLUDED_ */

@@ -53,7 +53,7 @@ ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
         ngx_http_upstream_health_shm_catch_up(hscf);
     }
 
-    if (hscf->original_init_peer(r, us) != NGX_OK) {
+    if (hscf->original_init_peer(r, hscf->upstream) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -79,10 +79,16 @@ ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
     }
 
 #if (NGX_HTTP_SSL)
-    hp->original_set_session = pc->set_session;
-    hp->original_save_session = pc->save_session;
-    pc->set_session = ngx_http_upstream_health_shm_set_session;
-    pc->save_session = ngx_http_upstream_health_shm_save_session;
+
+    /* others have no sessions */
+
+    if (r->upstream->ssl) {
+        hp->original_set_session = pc->set_session;
+        hp->original_save_session = pc->save_session;
+        pc->set_session = ngx_http_upstream_health_shm_set_session;
+        pc->save_session = ngx_http_upstream_health_shm_save_session;
+    }
+
 #endif
 
     ngx_http_set_ctx(r, hp, ngx_http_upstream_health_shm_module);
@@ -96,11 +102,15 @@ ngx_http_upstream_health_shm_get_peer(ngx_peer_connection_t *pc, void *data)
 {
     ngx_http_upstream_health_shm_peer_data_t  *hp = data;
 
-    if (ngx_http_upstream_health_shm_changed(hp->conf)) {
+    ngx_http_upstream_health_shm_srv_conf_t  *hscf;
+
+    hscf = hp->conf;
+
+    if (ngx_http_upstream_health_shm_changed(hscf)) {
         return ngx_http_upstream_health_shm_get_changed_peer(pc, hp);
     }
 
-    hp->seq = hp->conf->seq;
+    hp->seq = hscf->seq;
 
     return hp->original_get_peer(pc, hp->data);
 }

@@ -23,6 +23,9 @@
 #include "ngx_http_upstream_health_shm_balance.h"
 
 
+#pragma GCC visibility push(hidden)
+
+
 typedef struct {
     ngx_uint_t                                refs;     /* snapshots */
 
@@ -171,6 +174,9 @@ void ngx_http_upstream_health_shm_weigh_host(
 
 ngx_int_t ngx_http_upstream_health_shm_init_pool_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_POOL_H_INCLUDED_ */
