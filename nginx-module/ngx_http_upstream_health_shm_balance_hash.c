@@ -529,11 +529,21 @@ ngx_http_upstream_health_shm_hash_pick(
     ngx_http_upstream_health_shm_hash_t *h =
                                       (ngx_http_upstream_health_shm_hash_t *) b;
 
-    uint64_t                               from;
+    uint64_t                               mixed;
+    uint32_t                               from
+                                         [NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES];
     ngx_uint_t                             n, number;
     ngx_http_upstream_health_shm_search_t  search;
 
     search.key = key;
+    mixed = key;
+
+    /* the same for all rings, whose points know nothing of each other */
+
+    for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; n++) {
+        mixed = ngx_http_upstream_health_shm_mix(mixed);
+        from[n] = mixed >> 32;
+    }
 
     for (search.aside = 0;
          search.aside < NGX_HTTP_UPSTREAM_HEALTH_SHM_ASIDE;
@@ -551,13 +561,10 @@ ngx_http_upstream_health_shm_hash_pick(
                 continue;
             }
 
-            from = key + ((uint64_t) number << 32);
-
             for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; n++) {
-                from = ngx_http_upstream_health_shm_mix(from);
 
-                if (ngx_http_upstream_health_shm_hash_probe(h, number,
-                                                       from >> 32, &search)
+                if (ngx_http_upstream_health_shm_hash_probe(h, number, from[n],
+                                                            &search)
                     != NGX_OK)
                 {
                     goto scan;
