@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How long requests wait while nginx takes over a great many hosts.
+"""How long requests wait while nginx takes over a great many hosts, and why.
 
 Two workers serve steady requests, each over a few kept connections, to the
 upstream in question and to one that nobody checks, while the hosts appear, are
 replaced by others, all change their state, and nginx reloads.  What is printed
 is the slowest request from each of these on until all is taken over, beside
 the slowest of as long a time before, in milliseconds: `name ours quiet ratio
-ms`.  The last rows are the reload of a stock nginx with as many servers.
+ms`, with the greatest of all rounds and how many requests were answered with
+what.  Beside overlays, which have a tenth of the hosts as servers, a stock
+nginx with these reloads.
 
-    takeover.py [HOSTS [ROUNDS]]
+    takeover.py [HOSTS [ROUNDS [NAME]]]
 
-The greatest of ROUNDS says what can happen, the median what does; a machine
-that is busy with something else adds its own.
+NAME is part of the names of rows to make.  A machine that is busy with
+something else adds its own to that.  What nginx does comes after it, in CPU
+time: the longest turn of a worker's event loop, see longest_turn.c, and how
+long a worker takes to start when nginx reloads.
 """
 
 import multiprocessing
@@ -20,6 +24,7 @@ import select
 import signal
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -28,12 +33,15 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "e2e"))
 
-from nginx import BUILD, Nginx, free_port, wait_for  # noqa: E402
+from nginx import BUILD, NGINX, Nginx, free_port  # noqa: E402
 from segment import Segment  # noqa: E402
 
 BACKEND = os.path.join(BUILD, "tests", "bench", "bench_backend")
+TURNS = os.path.join(BUILD, "tests", "bench", "liblongest_turn.so")
 CONNECTIONS = 8
 PAUSE_S = 0.001
+START_S = 0.1  # until the client is at it
+SECONDS = 1.5
 REQUESTS = 50  # on one connection
 OVERLAY = 10  # upstreams, with a tenth of the hosts in all
 
@@ -168,63 +176,99 @@ server {{
 """
 
 
+class MeasuredNginx(Nginx):
+    def __init__(self, folder, http):
+        super().__init__(folder, http, listen="")
+        self.turns = os.path.join(folder, "turns")
+        self.longest()
+
+    def environment(self):
+        return {**super().environment(), "LD_PRELOAD": TURNS,
+                "LONGEST_TURN": self.turns}
+
+    def longest(self):
+        """CPU milliseconds of a turn and of a start, since the last call."""
+        if not os.path.exists(self.turns):
+            with open(self.turns, "wb") as file:
+                file.write(bytes(16))
+            os.chmod(self.turns, 0o666)
+        with open(self.turns, "r+b") as file:
+            turn, start = struct.unpack("QQ", file.read())
+            file.seek(0)
+            file.write(bytes(16))
+        return turn / 1000, start / 1000
+
+
 def slowest(done, since, until):
     took = [took for began, took, _, _ in done if since <= began < until]
     return 1000 * max(took, default=0)
 
 
 def watched(nginx, act, seconds):
-    """The slowest request of before and of since `act` began, and the
-    statuses of the latter."""
+    """The slowest request since `act` began and the slowest before, the
+    longest turn and start of a worker, and how many answers of which status
+    there were."""
     client = Client(nginx.port)
     time.sleep(seconds)
     middle = time.monotonic()
+    nginx.longest()
     act()
     time.sleep(seconds)
     done = client.end()
     statuses = {}
-    for began, _, path, status in done:
+    for began, _, _, status in done:
         if began >= middle:
-            key = f"{path}={status}"
-            statuses[key] = statuses.get(key, 0) + 1
-    return (slowest(done, middle - seconds + 0.1, middle),
-            slowest(done, middle, middle + 60), statuses)
-
-
-def renew(fleet, net):
-    """The same under a new name: the slow part of the writer's work is done
-    when nginx sees it."""
-    return lambda segment: fleet.publish(segment, net)
+            statuses[status] = statuses.get(status, 0) + 1
+    return (slowest(done, middle, time.monotonic()),
+            slowest(done, middle - seconds + START_S, middle),
+            *nginx.longest(), statuses)
 
 
 def rounds(fleet, folder):
     path = os.path.join(folder, "health.shm")
     if os.path.exists(path):
         os.unlink(path)
-    seconds = 1.5
     with Segment(path) as segment:
-        nginx = Nginx(folder, fleet.http(path), listen="")
+        nginx = MeasuredNginx(folder, fleet.http(path))
         with nginx:
             yield "appear", watched(
-                nginx, lambda: fleet.publish(segment, 16), seconds)
+                nginx, lambda: fleet.publish(segment, 16), SECONDS)
             yield "replaced", watched(
-                nginx, lambda: fleet.publish(segment, 32), seconds)
+                nginx, lambda: fleet.publish(segment, 32), SECONDS)
             if fleet.mode == "overlay":
                 fleet.publish(segment, 16)
                 time.sleep(1)
             last = (min(OVERLAY, fleet.pools) if fleet.mode == "overlay"
                     else fleet.pools) - 1
             yield "down", watched(
-                nginx, lambda: segment.tell(f"sweep p{last} down"), seconds)
+                nginx, lambda: segment.tell(f"sweep p{last} down"), SECONDS)
             yield "up", watched(
-                nginx, lambda: segment.tell(f"sweep p{last} up"), seconds)
-            yield "reload", watched(nginx, nginx.reload, seconds)
+                nginx, lambda: segment.tell(f"sweep p{last} up"), SECONDS)
+            yield "reload", watched(nginx, nginx.reload, SECONDS)
 
 
 def stock(fleet, folder):
-    nginx = Nginx(folder, fleet.http(None), listen="")
+    nginx = MeasuredNginx(folder, fleet.http(None))
     with nginx:
-        yield "stock_reload", watched(nginx, nginx.reload, 1.5)
+        yield "stock_reload", watched(nginx, nginx.reload, SECONDS)
+
+
+def report(fleet, count):
+    found = {}
+    kinds = [rounds, stock] if fleet.mode == "overlay" else [rounds]
+    for kind in kinds * count:
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+            os.chmod(folder, 0o755)
+            for name, result in kind(fleet, folder):
+                found.setdefault(name, []).append(result)
+    for name, results in found.items():
+        ours, quiet, turn, start = (
+            statistics.median(result[i] for result in results)
+            for i in range(4))
+        greatest = max(result[0] for result in results)
+        print(f"takeover_{fleet.name}_{name} {ours:.1f} {quiet:.1f} "
+              f"{ours / quiet:.2f} ms greatest {greatest:.1f} turn {turn:.1f} "
+              f"start {start:.1f} answers {results[-1][4]}", flush=True)
 
 
 def main():
@@ -240,32 +284,13 @@ def main():
               Fleet("overlay", "round_robin", hosts // 1000, 1000, port),
               Fleet("overlay", "round_robin", hosts // 10000, 10000, port)]
     backend = subprocess.Popen([BACKEND, str(port)])
-    print(f"# {BACKEND} {port}; nginx with 2 workers; {CONNECTIONS} "
-          f"connections, a pause of {1000 * PAUSE_S:.0f} ms; median of "
-          f"{count} (greatest)")
+    print(f"# {BACKEND} {port}; {NGINX} with 2 workers; {CONNECTIONS} "
+          f"connections, each with a pause of {1000 * PAUSE_S:.0f} ms between "
+          f"its requests; medians of {count}")
     try:
         for fleet in fleets:
-            if wanted not in fleet.name:
-                continue
-            found = {}
-            for _ in range(count):
-                with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-                    os.chmod(folder, 0o755)
-                    for name, result in rounds(fleet, folder):
-                        found.setdefault(name, []).append(result)
-                if fleet.mode == "overlay":
-                    with tempfile.TemporaryDirectory(
-                            dir="/dev/shm") as folder:
-                        os.chmod(folder, 0o755)
-                        for name, result in stock(fleet, folder):
-                            found.setdefault(name, []).append(result)
-            for name, results in found.items():
-                quiet = statistics.median(r[0] for r in results)
-                ours = statistics.median(r[1] for r in results)
-                print(f"takeover_{fleet.name}_{name} {ours:.1f} {quiet:.1f} "
-                      f"{ours / quiet:.1f} ms (greatest "
-                      f"{max(r[1] for r in results):.1f}) "
-                      f"{results[-1][2]}", flush=True)
+            if wanted in fleet.name:
+                report(fleet, count)
     finally:
         backend.send_signal(signal.SIGTERM)
         backend.wait()
