@@ -17,7 +17,8 @@
  *     last: a slow worker never puts an older state over a newer one.
  *
  * A worker that has not mapped the newest file that any of them has leaves
- * shared peers alone.
+ * shared peers alone.  As long as it does not know, for lack of a ticket, each
+ * of its requests looks again.
  *
  * A change that touches few hosts is acted on for all upstreams by whoever sees
  * it first.  Where all have to be looked at, each upstream is `pending`: it is
@@ -192,14 +193,14 @@ ngx_http_upstream_health_shm_set_all(
 }
 
 
-/* ... and so will all that ask for a peer until it is. */
+/* All its hosts: whoever asks for a peer next does so, or the timer. */
 
 void
 ngx_http_upstream_health_shm_look_again(
     ngx_http_upstream_health_shm_srv_conf_t *hscf)
 {
     hscf->pending = 1;
-    hscf->generation = ~hscf->segment->generation;
+    hscf->generation = ~health_load(hscf->word);
 }
 
 
@@ -216,6 +217,14 @@ ngx_http_upstream_health_shm_sync(
     ngx_http_upstream_health_shm_srv_conf_t   *hscf, **hscfp;
 
     shm = &segment->shm;
+
+    /* a request may come before the timer that asks for a ticket again */
+
+    if (segment->ticket == 0
+        && ngx_http_upstream_health_shm_enter(segment) == NGX_OK)
+    {
+        segment->all = 1;
+    }
 
     generation = segment->generation;
     segment->generation = health_shm_generation(shm);
@@ -241,6 +250,10 @@ ngx_http_upstream_health_shm_sync(
 
     segment->seq = head;
     segment->all = 0;
+
+    if (segment->ticket == 0) {
+        segment->generation = ~segment->generation;
+    }
 
     hscfp = segment->upstreams.elts;
 
