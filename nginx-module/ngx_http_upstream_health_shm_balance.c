@@ -23,33 +23,36 @@ ngx_http_upstream_health_shm_balance_create(ngx_pool_t *pool,
     uint32_t *configured, uint32_t seed)
 {
     ngx_uint_t                               i;
-    ngx_http_upstream_health_shm_tier_t      tier;
+    ngx_http_upstream_health_shm_plan_t      plan;
     ngx_http_upstream_health_shm_balance_t  *b;
 
-    tier.n = n;
-    tier.names = names;
-    tier.weights = weights;
-    tier.configured = configured;
-    tier.seed = seed;
-    tier.total = 0;
-    tier.start = 0;
+    plan.n = n;
+    plan.names = names;
+    plan.weights = weights;
+    plan.configured = configured;
+    plan.seed = seed;
+    plan.total = 0;
+    plan.start = 0;
 
     for (i = 0; i < n; i++) {
-        tier.total += weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT;
+        plan.total += weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT;
     }
 
-    if (tier.total) {
-        tier.start = ngx_http_upstream_health_shm_mix(seed) % tier.total;
+    if (plan.total) {
+        plan.start = ngx_http_upstream_health_shm_mix(seed) % plan.total;
     }
 
     if (method >= HEALTH_BALANCE_COUNT) {
         method = HEALTH_ROUND_ROBIN;
     }
 
-    b = ngx_http_upstream_health_shm_methods[method]->create(pool, &tier);
+    b = ngx_http_upstream_health_shm_methods[method]->create(pool, &plan);
 
     if (b) {
         b->method = ngx_http_upstream_health_shm_methods[method];
+        b->plan = plan;
+        b->step = b->method->steps;
+        b->unit = 0;
     }
 
     return b;
@@ -60,7 +63,33 @@ ngx_int_t
 ngx_http_upstream_health_shm_balance_prepare(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t *work)
 {
-    return b->method->prepare ? b->method->prepare(b, work) : NGX_OK;
+    ngx_uint_t  n, units;
+
+    for ( /* void */ ; b->step->units; b->step++) {
+        units = b->step->units(b);
+        n = ngx_min(*work, units - b->unit);
+
+        b->step->run(b, b->unit, b->unit + n);
+
+        *work -= n;
+        b->unit += n;
+
+        if (b->unit < units) {
+            return NGX_AGAIN;
+        }
+
+        b->unit = 0;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_upstream_health_shm_balance_hosts(
+    ngx_http_upstream_health_shm_balance_t *b)
+{
+    return b->plan.n;
 }
 
 
@@ -69,6 +98,16 @@ ngx_http_upstream_health_shm_balance_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight)
 {
     b->method->weigh(b, i, weight & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT);
+}
+
+
+void
+ngx_http_upstream_health_shm_balance_many(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t more)
+{
+    if (b->method->many) {
+        b->method->many(b, more);
+    }
 }
 
 

@@ -20,6 +20,9 @@
 #include <health_shm.h>
 
 
+#pragma GCC visibility push(hidden)
+
+
 /* pick: there is no usable host */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE  ((ngx_uint_t) -1)
 
@@ -35,7 +38,7 @@ typedef ngx_uint_t (*ngx_http_upstream_health_shm_usable_pt)(void *data,
 
 /* method: enum health_balance; what is none of them is HEALTH_ROUND_ROBIN.
  * names[n]: what a host is to hash, such as the text of its address; read
- * during the call only, as the other arrays.
+ * until all is prepared, as the other arrays.
  * weights[n]: effective, in 1/256 of a unit, 24 bits; 0: the host is out.
  * configured[n]: in units; to hash, effective weights count up to the next
  * power of two of it, so that a greater change takes another object.
@@ -46,8 +49,8 @@ ngx_http_upstream_health_shm_balance_t *
     ngx_uint_t method, ngx_uint_t n, ngx_str_t *names, uint32_t *weights,
     uint32_t *configured, uint32_t seed);
 
-/* What is too much to do at once: NGX_AGAIN until it is done.  Nothing but
- * weigh and use comes before that.
+/* What is too much to do at once: NGX_AGAIN until it is done.  Nothing else
+ * comes before that.
  * work: how much of it now, in about the time that a host takes; what is left
  * of that afterwards. */
 ngx_int_t ngx_http_upstream_health_shm_balance_prepare(
@@ -56,6 +59,11 @@ ngx_int_t ngx_http_upstream_health_shm_balance_prepare(
 /* Host i weighs this much from the next pick on; 0 takes it out. */
 void ngx_http_upstream_health_shm_balance_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight);
+
+/* more = 1: the weights of many hosts follow, which cost less together; 0:
+ * those were all.  Nothing but weights in between. */
+void ngx_http_upstream_health_shm_balance_many(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t more);
 
 /* The host for a request, or NONE.  key: of the request, used by hash.
  * A pick takes the host's turn; follow it with one use.  usable may be NULL. */
@@ -68,6 +76,9 @@ void ngx_http_upstream_health_shm_balance_use(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i);
 void ngx_http_upstream_health_shm_balance_done(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i);
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_BALANCE_H_INCLUDED_ */

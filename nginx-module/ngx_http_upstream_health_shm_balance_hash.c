@@ -42,6 +42,8 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS  48
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES  4
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_STEPS   1024  /* over points, a search */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_PIECE   64    /* slots of a ring */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_TRIES   64    /* places for a name */
 
 /* stretches are 2^8, which is 1, to 2^32 */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_ONE      8
@@ -67,32 +69,23 @@ typedef struct {
 
 
 typedef struct {
+    uint64_t                                   id;
+    uint32_t                                   hosts;   /* of it; 0: free */
+} ngx_http_upstream_health_shm_name_t;
+
+
+typedef struct {
     ngx_http_upstream_health_shm_balance_t     balance;
     uint32_t                                   n;
     ngx_http_upstream_health_shm_hash_host_t  *hosts;
 
-    /* while it is prepared */
-    ngx_uint_t                                 step;
-    uint32_t                                   at;      /* in this step */
+    /* while it is prepared: hosts by their names, a power of two places */
+    ngx_http_upstream_health_shm_name_t       *names;
+    uint32_t                                   places;
 
     ngx_http_upstream_health_shm_circle_t
         circles[NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS];
 } ngx_http_upstream_health_shm_hash_t;
-
-
-/* the steps */
-
-enum {
-    NGX_HTTP_UPSTREAM_HEALTH_SHM_COUNT = 0,
-    NGX_HTTP_UPSTREAM_HEALTH_SHM_PLACE,
-    NGX_HTTP_UPSTREAM_HEALTH_SHM_SORT
-};
-
-
-typedef struct {
-    uint64_t                                   id;
-    uint32_t                                   host;
-} ngx_http_upstream_health_shm_id_t;
 
 
 /* one pick */
@@ -110,14 +103,23 @@ typedef struct {
 
 static ngx_http_upstream_health_shm_balance_t *
     ngx_http_upstream_health_shm_hash_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_tier_t *tier);
-static ngx_int_t ngx_http_upstream_health_shm_hash_identify(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_hash_t *h,
-    ngx_http_upstream_health_shm_tier_t *tier);
-static int ngx_libc_cdecl ngx_http_upstream_health_shm_hash_compare(
-    const void *one, const void *two);
-static ngx_int_t ngx_http_upstream_health_shm_hash_prepare(
-    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t *work);
+    ngx_http_upstream_health_shm_plan_t *plan);
+static void ngx_http_upstream_health_shm_hash_identify(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static uint64_t ngx_http_upstream_health_shm_hash_id(
+    ngx_http_upstream_health_shm_hash_t *h, ngx_str_t *name);
+static ngx_uint_t ngx_http_upstream_health_shm_hash_slots(
+    ngx_http_upstream_health_shm_balance_t *b);
+static void ngx_http_upstream_health_shm_hash_clear(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static void ngx_http_upstream_health_shm_hash_count(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static void ngx_http_upstream_health_shm_hash_settle(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static void ngx_http_upstream_health_shm_hash_place(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static void ngx_http_upstream_health_shm_hash_sort(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
 static void ngx_http_upstream_health_shm_hash_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight);
 static ngx_uint_t ngx_http_upstream_health_shm_hash_class(uint64_t stretch);
@@ -134,12 +136,32 @@ static ngx_uint_t ngx_http_upstream_health_shm_hash_scan(
 static uint64_t ngx_http_upstream_health_shm_hash_wait(uint32_t draw);
 
 
+static ngx_http_upstream_health_shm_step_t
+    ngx_http_upstream_health_shm_hash_steps[] =
+{
+    { ngx_http_upstream_health_shm_balance_hosts,
+      ngx_http_upstream_health_shm_hash_identify },
+    { ngx_http_upstream_health_shm_hash_slots,
+      ngx_http_upstream_health_shm_hash_clear },
+    { ngx_http_upstream_health_shm_balance_hosts,
+      ngx_http_upstream_health_shm_hash_count },
+    { ngx_http_upstream_health_shm_hash_slots,
+      ngx_http_upstream_health_shm_hash_settle },
+    { ngx_http_upstream_health_shm_balance_hosts,
+      ngx_http_upstream_health_shm_hash_place },
+    { ngx_http_upstream_health_shm_balance_hosts,
+      ngx_http_upstream_health_shm_hash_sort },
+    { NULL, NULL }
+};
+
+
 ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_hash_method =
 {
     ngx_http_upstream_health_shm_hash_create,
-    ngx_http_upstream_health_shm_hash_prepare,
+    ngx_http_upstream_health_shm_hash_steps,
     ngx_http_upstream_health_shm_hash_weigh,
+    NULL,
     ngx_http_upstream_health_shm_hash_pick,
     NULL,
     NULL
@@ -150,6 +172,17 @@ static ngx_inline uint32_t
 ngx_http_upstream_health_shm_hash_point(uint64_t id, uint64_t number)
 {
     return ngx_http_upstream_health_shm_mix(id + (number << 32)) >> 32;
+}
+
+
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_hash_pieces(
+    ngx_http_upstream_health_shm_ring_t *ring)
+{
+    return ring->n ? (ngx_http_upstream_health_shm_ring_slots(ring)
+                      + NGX_HTTP_UPSTREAM_HEALTH_SHM_PIECE - 1)
+                     / NGX_HTTP_UPSTREAM_HEALTH_SHM_PIECE
+                   : 0;
 }
 
 
@@ -171,7 +204,7 @@ ngx_http_upstream_health_shm_hash_refused(
 
 static ngx_http_upstream_health_shm_balance_t *
 ngx_http_upstream_health_shm_hash_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_tier_t *tier)
+    ngx_http_upstream_health_shm_plan_t *plan)
 {
     uint32_t                                ring;
     ngx_uint_t                              i;
@@ -183,21 +216,27 @@ ngx_http_upstream_health_shm_hash_create(ngx_pool_t *pool,
         return NULL;
     }
 
-    h->n = tier->n;
-    h->hosts = ngx_pcalloc(pool, tier->n
-                           * sizeof(ngx_http_upstream_health_shm_hash_host_t));
+    h->n = plan->n;
+    h->places = 2;
 
-    if (h->hosts == NULL
-        || ngx_http_upstream_health_shm_hash_identify(pool, h, tier) != NGX_OK)
-    {
+    while (h->places < 2 * plan->n) {
+        h->places *= 2;
+    }
+
+    h->hosts = ngx_palloc(pool, plan->n
+                           * sizeof(ngx_http_upstream_health_shm_hash_host_t));
+    h->names = ngx_pcalloc(pool, h->places
+                               * sizeof(ngx_http_upstream_health_shm_name_t));
+
+    if (h->hosts == NULL || h->names == NULL) {
         return NULL;
     }
 
-    for (i = 0; i < tier->n; i++) {
+    for (i = 0; i < plan->n; i++) {
 
         for (ring = 0;
              ring < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS - 1
-             && tier->configured[i] > (uint32_t) 1 << ring;
+             && plan->configured[i] > (uint32_t) 1 << ring;
              ring++)
         {
             /* void */
@@ -219,139 +258,212 @@ ngx_http_upstream_health_shm_hash_create(ngx_pool_t *pool,
         }
     }
 
-    for (i = 0; i < tier->n; i++) {
-        ngx_http_upstream_health_shm_hash_weigh(&h->balance, i,
-                  tier->weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT);
-    }
-
     return &h->balance;
+}
+
+
+/* The steps to the first pick: who the hosts are and what they weigh, .. */
+
+static void
+ngx_http_upstream_health_shm_hash_identify(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_hash_t *h =
+                                      (ngx_http_upstream_health_shm_hash_t *) b;
+
+    ngx_uint_t  i;
+
+    for (i = from; i < to; i++) {
+        h->hosts[i].id = ngx_http_upstream_health_shm_hash_id(h,
+                                                          &b->plan.names[i]);
+        h->hosts[i].weight = 0;
+
+        ngx_http_upstream_health_shm_hash_weigh(b, i,
+                 b->plan.weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT);
+    }
 }
 
 
 /* hosts of one name are told apart by their order */
 
-static ngx_int_t
-ngx_http_upstream_health_shm_hash_identify(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_hash_t *h,
-    ngx_http_upstream_health_shm_tier_t *tier)
+static uint64_t
+ngx_http_upstream_health_shm_hash_id(ngx_http_upstream_health_shm_hash_t *h,
+    ngx_str_t *name)
 {
-    size_t                              n;
-    uint64_t                            id;
-    ngx_str_t                          *name;
-    ngx_uint_t                          i, same;
-    ngx_http_upstream_health_shm_id_t  *ids;
+    size_t                                n;
+    uint64_t                              id;
+    ngx_uint_t                            i;
+    ngx_http_upstream_health_shm_name_t  *place;
 
-    ids = ngx_palloc(pool, tier->n * sizeof(ngx_http_upstream_health_shm_id_t));
-    if (ids == NULL) {
-        return NGX_ERROR;
+    id = 0xcbf29ce484222325;  /* FNV-1a */
+
+    for (n = 0; n < name->len; n++) {
+        id = (id ^ name->data[n]) * 0x100000001b3;
     }
 
-    for (i = 0; i < tier->n; i++) {
-        name = &tier->names[i];
-        id = 0xcbf29ce484222325;  /* FNV-1a */
+    id = ngx_http_upstream_health_shm_mix(id);
 
-        for (n = 0; n < name->len; n++) {
-            id = (id ^ name->data[n]) * 0x100000001b3;
+    /* many whose places are taken were made so by somebody */
+
+    for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_TRIES; i++) {
+        place = &h->names[(id + i) & (h->places - 1)];
+
+        if (place->hosts == 0) {
+            place->id = id;
+            place->hosts = 1;
+            break;
         }
 
-        ids[i].id = ngx_http_upstream_health_shm_mix(id);
-        ids[i].host = i;
+        if (place->id == id) {
+            return ngx_http_upstream_health_shm_mix(id + place->hosts++);
+        }
     }
 
-    ngx_qsort(ids, tier->n, sizeof(ngx_http_upstream_health_shm_id_t),
-              ngx_http_upstream_health_shm_hash_compare);
-
-    same = 0;
-
-    for (i = 0; i < tier->n; i++) {
-        same = (i && ids[i].id == ids[i - 1].id) ? same + 1 : 0;
-
-        h->hosts[ids[i].host].id = same
-                          ? ngx_http_upstream_health_shm_mix(ids[i].id + same)
-                          : ids[i].id;
-    }
-
-    return NGX_OK;
+    return id;
 }
 
 
-static int ngx_libc_cdecl
-ngx_http_upstream_health_shm_hash_compare(const void *one, const void *two)
-{
-    const ngx_http_upstream_health_shm_id_t  *a = one, *b = two;
+/* .. then the rings', 64 slots or the points of a host at a time. */
 
-    if (a->id != b->id) {
-        return a->id < b->id ? -1 : 1;
-    }
-
-    return a->host < b->host ? -1 : 1;
-}
-
-
-static ngx_int_t
-ngx_http_upstream_health_shm_hash_prepare(
-    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t *work)
+static ngx_uint_t
+ngx_http_upstream_health_shm_hash_slots(
+    ngx_http_upstream_health_shm_balance_t *b)
 {
     ngx_http_upstream_health_shm_hash_t *h =
                                       (ngx_http_upstream_health_shm_hash_t *) b;
 
-    uint32_t                                   at;
-    ngx_uint_t                                 i;
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; i++) {
+        n += ngx_http_upstream_health_shm_hash_pieces(&h->circles[i].ring);
+    }
+
+    return n;
+}
+
+
+static void
+ngx_http_upstream_health_shm_hash_each_slot(
+    ngx_http_upstream_health_shm_hash_t *h, ngx_uint_t from, ngx_uint_t to,
+    void (*run)(ngx_http_upstream_health_shm_ring_t *ring, uint32_t from,
+    uint32_t to))
+{
+    ngx_uint_t                            i, n, slots;
+    ngx_http_upstream_health_shm_ring_t  *ring;
+
+    for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; i++) {
+        ring = &h->circles[i].ring;
+        n = ngx_http_upstream_health_shm_hash_pieces(ring);
+
+        if (from < n && to) {
+            slots = ngx_http_upstream_health_shm_ring_slots(ring);
+
+            run(ring, from * NGX_HTTP_UPSTREAM_HEALTH_SHM_PIECE,
+                ngx_min(to * NGX_HTTP_UPSTREAM_HEALTH_SHM_PIECE, slots));
+        }
+
+        from -= ngx_min(from, n);
+        to -= ngx_min(to, n);
+    }
+}
+
+
+static void
+ngx_http_upstream_health_shm_hash_clear(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_hash_each_slot(
+                                     (ngx_http_upstream_health_shm_hash_t *) b,
+                                     from, to,
+                                     ngx_http_upstream_health_shm_ring_clear);
+}
+
+
+static void
+ngx_http_upstream_health_shm_hash_count(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_hash_t *h =
+                                      (ngx_http_upstream_health_shm_hash_t *) b;
+
+    uint32_t                                   n;
     ngx_http_upstream_health_shm_ring_t       *ring;
     ngx_http_upstream_health_shm_hash_host_t  *host;
 
-    while (h->step < NGX_HTTP_UPSTREAM_HEALTH_SHM_SORT) {
+    for ( /* void */ ; from < to; from++) {
+        host = &h->hosts[from];
+        ring = &h->circles[host->ring].ring;
 
-        for ( /* void */ ; h->at < h->n; h->at++, (*work)--) {
-
-            if (*work == 0) {
-                return NGX_AGAIN;
-            }
-
-            host = &h->hosts[h->at];
-            ring = &h->circles[host->ring].ring;
-
-            for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS; i++) {
-                at = ngx_http_upstream_health_shm_hash_point(host->id, i);
-
-                if (h->step == NGX_HTTP_UPSTREAM_HEALTH_SHM_COUNT) {
-                    ngx_http_upstream_health_shm_ring_count(ring, at);
-
-                } else {
-                    ngx_http_upstream_health_shm_ring_place(ring, at, h->at);
-                }
-            }
+        for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS; n++) {
+            ngx_http_upstream_health_shm_ring_count(ring,
+                        ngx_http_upstream_health_shm_hash_point(host->id, n));
         }
-
-        if (h->step == NGX_HTTP_UPSTREAM_HEALTH_SHM_COUNT) {
-
-            for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; i++) {
-                if (h->circles[i].ring.n) {
-                    ngx_http_upstream_health_shm_ring_settle(
-                                                         &h->circles[i].ring);
-                }
-            }
-        }
-
-        h->at = 0;
-        h->step++;
     }
+}
 
-    for ( /* void */ ; h->at < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; h->at++) {
-        ring = &h->circles[h->at].ring;
 
-        for ( /* void */ ; ring->sorted < ring->n; (*work)--) {
+static void
+ngx_http_upstream_health_shm_hash_settle(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_hash_each_slot(
+                                     (ngx_http_upstream_health_shm_hash_t *) b,
+                                     from, to,
+                                     ngx_http_upstream_health_shm_ring_settle);
+}
 
-            if (*work == 0) {
-                return NGX_AGAIN;
-            }
 
+static void
+ngx_http_upstream_health_shm_hash_place(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_hash_t *h =
+                                      (ngx_http_upstream_health_shm_hash_t *) b;
+
+    uint32_t                                   n;
+    ngx_http_upstream_health_shm_ring_t       *ring;
+    ngx_http_upstream_health_shm_hash_host_t  *host;
+
+    for ( /* void */ ; from < to; from++) {
+        host = &h->hosts[from];
+        ring = &h->circles[host->ring].ring;
+
+        for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS; n++) {
+            ngx_http_upstream_health_shm_ring_place(ring,
+                  ngx_http_upstream_health_shm_hash_point(host->id, n), from);
+        }
+    }
+}
+
+
+static void
+ngx_http_upstream_health_shm_hash_sort(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_hash_t *h =
+                                      (ngx_http_upstream_health_shm_hash_t *) b;
+
+    ngx_uint_t                            i, n;
+    ngx_http_upstream_health_shm_ring_t  *ring;
+
+    /* a ring has the points of so many hosts */
+
+    for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; i++) {
+        ring = &h->circles[i].ring;
+        n = ring->n / NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS;
+
+        if (from < n && to) {
             ngx_http_upstream_health_shm_ring_sort(ring,
-                                          NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS);
+                           from * NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS,
+                           ngx_min(to, n)
+                           * NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS);
         }
-    }
 
-    return NGX_OK;
+        from -= ngx_min(from, n);
+        to -= ngx_min(to, n);
+    }
 }
 
 
@@ -417,11 +529,21 @@ ngx_http_upstream_health_shm_hash_pick(
     ngx_http_upstream_health_shm_hash_t *h =
                                       (ngx_http_upstream_health_shm_hash_t *) b;
 
-    uint64_t                               from;
+    uint64_t                               mixed;
+    uint32_t                               from
+                                         [NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES];
     ngx_uint_t                             n, number;
     ngx_http_upstream_health_shm_search_t  search;
 
     search.key = key;
+    mixed = key;
+
+    /* the same for all rings, whose points know nothing of each other */
+
+    for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; n++) {
+        mixed = ngx_http_upstream_health_shm_mix(mixed);
+        from[n] = mixed >> 32;
+    }
 
     for (search.aside = 0;
          search.aside < NGX_HTTP_UPSTREAM_HEALTH_SHM_ASIDE;
@@ -439,13 +561,10 @@ ngx_http_upstream_health_shm_hash_pick(
                 continue;
             }
 
-            from = key + ((uint64_t) number << 32);
-
             for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; n++) {
-                from = ngx_http_upstream_health_shm_mix(from);
 
-                if (ngx_http_upstream_health_shm_hash_probe(h, number,
-                                                       from >> 32, &search)
+                if (ngx_http_upstream_health_shm_hash_probe(h, number, from[n],
+                                                            &search)
                     != NGX_OK)
                 {
                     goto scan;

@@ -135,6 +135,11 @@ ngx_http_upstream_health_shm_heap_remove(
 
     last = heap->elts[--heap->n];
 
+    if (heap->loose) {
+        ngx_http_upstream_health_shm_heap_set(heap, at, &last);
+        return;
+    }
+
     if (at < heap->n) {
         at = ngx_http_upstream_health_shm_heap_down(heap, at, &last);
         ngx_http_upstream_health_shm_heap_up(heap, at, &last);
@@ -147,18 +152,23 @@ ngx_http_upstream_health_shm_heap_push(
     ngx_http_upstream_health_shm_heap_t *heap,
     ngx_http_upstream_health_shm_turn_t turn)
 {
+    if (heap->loose) {
+        ngx_http_upstream_health_shm_heap_set(heap, heap->n++, &turn);
+        return;
+    }
+
     ngx_http_upstream_health_shm_heap_up(heap, heap->n++, &turn);
 }
 
 
 void
 ngx_http_upstream_health_shm_heap_order(
-    ngx_http_upstream_health_shm_heap_t *heap)
+    ngx_http_upstream_health_shm_heap_t *heap, uint32_t from, uint32_t to)
 {
     uint32_t                             at;
     ngx_http_upstream_health_shm_turn_t  turn;
 
-    for (at = heap->n; at--; /* void */) {
+    for (at = to; at-- > from; /* void */) {
         turn = heap->elts[at];
 
         ngx_http_upstream_health_shm_heap_set(heap,

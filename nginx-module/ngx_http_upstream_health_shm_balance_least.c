@@ -34,12 +34,26 @@ typedef struct {
     uint32_t                                    leaves;  /* a power of two */
     uint32_t                                   *tree;    /* 1: the root */
     ngx_http_upstream_health_shm_least_host_t  *hosts;   /* leaves of them */
+    unsigned                                    loose:1; /* nothing is played */
+
+    /* while it is prepared */
+    uint64_t                                    before;  /* weights */
 } ngx_http_upstream_health_shm_least_t;
 
 
 static ngx_http_upstream_health_shm_balance_t *
     ngx_http_upstream_health_shm_least_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_tier_t *tier);
+    ngx_http_upstream_health_shm_plan_t *plan);
+static ngx_uint_t ngx_http_upstream_health_shm_least_leaves(
+    ngx_http_upstream_health_shm_balance_t *b);
+static void ngx_http_upstream_health_shm_least_seat(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static ngx_uint_t ngx_http_upstream_health_shm_least_nodes(
+    ngx_http_upstream_health_shm_balance_t *b);
+static void ngx_http_upstream_health_shm_least_play_all(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static void ngx_http_upstream_health_shm_least_many(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t more);
 static void ngx_http_upstream_health_shm_least_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight);
 static ngx_uint_t ngx_http_upstream_health_shm_least_pick(
@@ -56,12 +70,24 @@ static void ngx_http_upstream_health_shm_least_play(
     ngx_http_upstream_health_shm_least_t *l, ngx_uint_t i);
 
 
+static ngx_http_upstream_health_shm_step_t
+    ngx_http_upstream_health_shm_least_steps[] =
+{
+    { ngx_http_upstream_health_shm_least_leaves,
+      ngx_http_upstream_health_shm_least_seat },
+    { ngx_http_upstream_health_shm_least_nodes,
+      ngx_http_upstream_health_shm_least_play_all },
+    { NULL, NULL }
+};
+
+
 ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_least_method =
 {
     ngx_http_upstream_health_shm_least_create,
-    NULL,
+    ngx_http_upstream_health_shm_least_steps,
     ngx_http_upstream_health_shm_least_weigh,
+    ngx_http_upstream_health_shm_least_many,
     ngx_http_upstream_health_shm_least_pick,
     ngx_http_upstream_health_shm_least_use,
     ngx_http_upstream_health_shm_least_done
@@ -97,6 +123,19 @@ ngx_http_upstream_health_shm_least_better(
 }
 
 
+static ngx_inline void
+ngx_http_upstream_health_shm_least_match(
+    ngx_http_upstream_health_shm_least_t *l, ngx_uint_t node)
+{
+    uint32_t  one, two;
+
+    one = l->tree[2 * node];
+    two = l->tree[2 * node + 1];
+    l->tree[node] = ngx_http_upstream_health_shm_least_better(l, one, two)
+                    ? one : two;
+}
+
+
 /* ahead of the clock by one turn at most, else it is behind */
 
 static ngx_inline void
@@ -111,11 +150,8 @@ ngx_http_upstream_health_shm_least_catch_up(
 
 static ngx_http_upstream_health_shm_balance_t *
 ngx_http_upstream_health_shm_least_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_tier_t *tier)
+    ngx_http_upstream_health_shm_plan_t *plan)
 {
-    uint32_t                               weight, one, two;
-    uint64_t                               before;
-    ngx_uint_t                             i;
     ngx_http_upstream_health_shm_least_t  *l;
 
     l = ngx_pcalloc(pool, sizeof(ngx_http_upstream_health_shm_least_t));
@@ -123,50 +159,107 @@ ngx_http_upstream_health_shm_least_create(ngx_pool_t *pool,
         return NULL;
     }
 
-    l->n = tier->n;
+    l->n = plan->n;
     l->leaves = 1;
 
-    while (l->leaves < tier->n) {
+    while (l->leaves < plan->n) {
         l->leaves *= 2;
     }
 
     l->tree = ngx_palloc(pool, 2 * l->leaves * sizeof(uint32_t));
-    l->hosts = ngx_pcalloc(pool, l->leaves
+    l->hosts = ngx_palloc(pool, l->leaves
                            * sizeof(ngx_http_upstream_health_shm_least_host_t));
 
     if (l->tree == NULL || l->hosts == NULL) {
         return NULL;
     }
 
-    before = 0;
+    return &l->balance;
+}
 
-    for (i = 0; i < tier->n; i++) {
-        weight = tier->weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT;
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_least_leaves(
+    ngx_http_upstream_health_shm_balance_t *b)
+{
+    return ((ngx_http_upstream_health_shm_least_t *) b)->leaves;
+}
+
+
+/* every leaf, also those without a host */
+
+static void
+ngx_http_upstream_health_shm_least_seat(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_least_t *l =
+                                     (ngx_http_upstream_health_shm_least_t *) b;
+
+    uint32_t                                    weight;
+    ngx_uint_t                                  i;
+    ngx_http_upstream_health_shm_least_host_t  *host;
+
+    for (i = from; i < to; i++) {
+        l->tree[l->leaves + i] = i;
+
+        host = &l->hosts[i];
+        ngx_memzero(host, sizeof(ngx_http_upstream_health_shm_least_host_t));
+
+        weight = (i < l->n) ? b->plan.weights[i]
+                              & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT
+                            : 0;
 
         if (weight == 0) {
             continue;
         }
 
-        l->hosts[i].weight = weight;
-        l->hosts[i].tag = (NGX_HTTP_UPSTREAM_HEALTH_SHM_STEP / weight
-                           * ngx_http_upstream_health_shm_phase(tier, before,
-                                                                65536))
-                          >> 16;
-        before += weight;
+        host->weight = weight;
+        host->tag = (NGX_HTTP_UPSTREAM_HEALTH_SHM_STEP / weight
+                     * ngx_http_upstream_health_shm_phase(&b->plan, l->before,
+                                                          65536))
+                    >> 16;
+        l->before += weight;
     }
+}
 
-    for (i = 0; i < l->leaves; i++) {
-        l->tree[l->leaves + i] = i;
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_least_nodes(
+    ngx_http_upstream_health_shm_balance_t *b)
+{
+    return ((ngx_http_upstream_health_shm_least_t *) b)->leaves - 1;
+}
+
+
+/* those far from the root come first */
+
+static void
+ngx_http_upstream_health_shm_least_play_all(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_least_t *l =
+                                     (ngx_http_upstream_health_shm_least_t *) b;
+
+    ngx_uint_t  i;
+
+    for (i = from; i < to; i++) {
+        ngx_http_upstream_health_shm_least_match(l, l->leaves - 1 - i);
     }
+}
 
-    for (i = l->leaves - 1; i; i--) {
-        one = l->tree[2 * i];
-        two = l->tree[2 * i + 1];
-        l->tree[i] = ngx_http_upstream_health_shm_least_better(l, one, two)
-                     ? one : two;
+
+static void
+ngx_http_upstream_health_shm_least_many(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t more)
+{
+    ngx_http_upstream_health_shm_least_t *l =
+                                     (ngx_http_upstream_health_shm_least_t *) b;
+
+    l->loose = more;
+
+    if (!more) {
+        ngx_http_upstream_health_shm_least_play_all(b, 0, l->leaves - 1);
     }
-
-    return &l->balance;
 }
 
 
@@ -180,7 +273,10 @@ ngx_http_upstream_health_shm_least_weigh(
     l->hosts[i].weight = weight;
 
     ngx_http_upstream_health_shm_least_catch_up(l, i);
-    ngx_http_upstream_health_shm_least_play(l, i);
+
+    if (!l->loose) {
+        ngx_http_upstream_health_shm_least_play(l, i);
+    }
 }
 
 
@@ -307,13 +403,9 @@ static void
 ngx_http_upstream_health_shm_least_play(
     ngx_http_upstream_health_shm_least_t *l, ngx_uint_t i)
 {
-    uint32_t    one, two;
     ngx_uint_t  node;
 
     for (node = (l->leaves + i) / 2; node; node /= 2) {
-        one = l->tree[2 * node];
-        two = l->tree[2 * node + 1];
-        l->tree[node] = ngx_http_upstream_health_shm_least_better(l, one, two)
-                        ? one : two;
+        ngx_http_upstream_health_shm_least_match(l, node);
     }
 }

@@ -16,11 +16,15 @@
 #include "ngx_http_upstream_health_shm_balance.h"
 
 
+#pragma GCC visibility push(hidden)
+
+
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_ASIDE       16
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT  0xffffff
 
 
-/* the arguments of create, and what several methods need of them */
+/* the arguments of create, and what several methods need of them; the arrays
+ * are the caller's until all is prepared */
 
 typedef struct {
     ngx_uint_t   n;
@@ -31,19 +35,32 @@ typedef struct {
 
     uint64_t     total;       /* of the weights */
     uint64_t     start;       /* below total: at whose weight to begin */
-} ngx_http_upstream_health_shm_tier_t;
+} ngx_http_upstream_health_shm_plan_t;
+
+
+/* what is done once for each of so many units, some of them at a time */
+
+typedef struct {
+    ngx_uint_t (*units)(ngx_http_upstream_health_shm_balance_t *b);
+    void (*run)(ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from,
+        ngx_uint_t to);
+} ngx_http_upstream_health_shm_step_t;
 
 
 typedef struct {
+    /* takes all memory; what takes long is for the steps */
     ngx_http_upstream_health_shm_balance_t *(*create)(ngx_pool_t *pool,
-        ngx_http_upstream_health_shm_tier_t *tier);
+        ngx_http_upstream_health_shm_plan_t *plan);
 
-    /* NULL: ready when it is created */
-    ngx_int_t (*prepare)(ngx_http_upstream_health_shm_balance_t *b,
-        ngx_uint_t *work);
+    /* in this order; the last has no units */
+    ngx_http_upstream_health_shm_step_t *steps;
 
     void (*weigh)(ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i,
         uint32_t weight);
+
+    /* NULL: weights are as dear one by one */
+    void (*many)(ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t more);
+
     ngx_uint_t (*pick)(ngx_http_upstream_health_shm_balance_t *b, uint32_t key,
         ngx_http_upstream_health_shm_usable_pt usable, void *data);
 
@@ -55,7 +72,17 @@ typedef struct {
 
 struct ngx_http_upstream_health_shm_balance_s {
     ngx_http_upstream_health_shm_method_t  *method;
+
+    /* while it is prepared */
+    ngx_http_upstream_health_shm_plan_t     plan;
+    ngx_http_upstream_health_shm_step_t    *step;
+    ngx_uint_t                              unit;
 };
+
+
+/* a step that has a unit for each host */
+ngx_uint_t ngx_http_upstream_health_shm_balance_hosts(
+    ngx_http_upstream_health_shm_balance_t *b);
 
 
 extern ngx_http_upstream_health_shm_method_t
@@ -88,15 +115,18 @@ ngx_http_upstream_health_shm_mix(uint64_t x)
  */
 
 static ngx_inline uint32_t
-ngx_http_upstream_health_shm_phase(ngx_http_upstream_health_shm_tier_t *tier,
+ngx_http_upstream_health_shm_phase(ngx_http_upstream_health_shm_plan_t *plan,
     uint64_t before, uint32_t unit)
 {
-    if (before < tier->start) {
-        before += tier->total;
+    if (before < plan->start) {
+        before += plan->total;
     }
 
-    return (uint32_t) ((before - tier->start) * unit / tier->total);
+    return (uint32_t) ((before - plan->start) * unit / plan->total);
 }
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_BALANCE_METHOD_H_INCLUDED_ */

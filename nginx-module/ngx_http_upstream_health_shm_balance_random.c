@@ -28,7 +28,9 @@ typedef struct {
 
 static ngx_http_upstream_health_shm_balance_t *
     ngx_http_upstream_health_shm_random_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_tier_t *tier);
+    ngx_http_upstream_health_shm_plan_t *plan);
+static void ngx_http_upstream_health_shm_random_sum(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
 static void ngx_http_upstream_health_shm_random_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight);
 static ngx_uint_t ngx_http_upstream_health_shm_random_pick(
@@ -49,12 +51,22 @@ static void ngx_http_upstream_health_shm_random_done(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i);
 
 
+static ngx_http_upstream_health_shm_step_t
+    ngx_http_upstream_health_shm_random_steps[] =
+{
+    { ngx_http_upstream_health_shm_balance_hosts,
+      ngx_http_upstream_health_shm_random_sum },
+    { NULL, NULL }
+};
+
+
 ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_random_method =
 {
     ngx_http_upstream_health_shm_random_create,
-    NULL,
+    ngx_http_upstream_health_shm_random_steps,
     ngx_http_upstream_health_shm_random_weigh,
+    NULL,
     ngx_http_upstream_health_shm_random_pick,
     ngx_http_upstream_health_shm_random_use,
     ngx_http_upstream_health_shm_random_done
@@ -63,9 +75,8 @@ ngx_http_upstream_health_shm_method_t
 
 static ngx_http_upstream_health_shm_balance_t *
 ngx_http_upstream_health_shm_random_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_tier_t *tier)
+    ngx_http_upstream_health_shm_plan_t *plan)
 {
-    ngx_uint_t                              i;
     ngx_http_upstream_health_shm_random_t  *r;
 
     r = ngx_pcalloc(pool, sizeof(ngx_http_upstream_health_shm_random_t));
@@ -73,28 +84,53 @@ ngx_http_upstream_health_shm_random_create(ngx_pool_t *pool,
         return NULL;
     }
 
-    r->state = ngx_http_upstream_health_shm_mix(tier->seed);
-    r->n = tier->n;
+    r->state = ngx_http_upstream_health_shm_mix(plan->seed);
+    r->n = plan->n;
     r->top = 1;
 
-    while (r->top <= tier->n / 2) {
+    while (r->top <= plan->n / 2) {
         r->top *= 2;
     }
 
-    r->tree = ngx_pcalloc(pool, (tier->n + 1) * sizeof(uint64_t));
-    r->weights = ngx_pcalloc(pool, tier->n * sizeof(uint32_t));
-    r->conns = ngx_pcalloc(pool, tier->n * sizeof(uint32_t));
+    r->tree = ngx_pcalloc(pool, (plan->n + 1) * sizeof(uint64_t));
+    r->weights = ngx_palloc(pool, plan->n * sizeof(uint32_t));
+    r->conns = ngx_pcalloc(pool, plan->n * sizeof(uint32_t));
 
     if (r->tree == NULL || r->weights == NULL || r->conns == NULL) {
         return NULL;
     }
 
-    for (i = 0; i < tier->n; i++) {
-        ngx_http_upstream_health_shm_random_weigh(&r->balance, i,
-                  tier->weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT);
-    }
-
     return &r->balance;
+}
+
+
+/* an element is complete when all before it are, and then part of one after */
+
+static void
+ngx_http_upstream_health_shm_random_sum(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_random_t *r =
+                                    (ngx_http_upstream_health_shm_random_t *) b;
+
+    uint32_t    weight;
+    ngx_uint_t  i, k, next;
+
+    for (i = from; i < to; i++) {
+        weight = b->plan.weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT;
+
+        r->weights[i] = weight;
+        r->total += weight;
+
+        k = i + 1;
+        next = k + (k & -k);
+
+        r->tree[k] += weight;
+
+        if (next <= r->n) {
+            r->tree[next] += r->tree[k];
+        }
+    }
 }
 
 

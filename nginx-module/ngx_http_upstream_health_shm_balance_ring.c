@@ -10,14 +10,6 @@
 #include "ngx_http_upstream_health_shm_balance_ring.h"
 
 
-static ngx_inline uint32_t
-ngx_http_upstream_health_shm_ring_slots(
-    ngx_http_upstream_health_shm_ring_t *ring)
-{
-    return (uint64_t) 1 << (32 - ring->shift);
-}
-
-
 ngx_int_t
 ngx_http_upstream_health_shm_ring_create(ngx_pool_t *pool,
     ngx_http_upstream_health_shm_ring_t *ring)
@@ -32,10 +24,18 @@ ngx_http_upstream_health_shm_ring_create(ngx_pool_t *pool,
 
     ring->points = ngx_palloc(pool, ring->n
                               * sizeof(ngx_http_upstream_health_shm_point_t));
-    ring->index = ngx_pcalloc(pool, sizeof(uint32_t)
-                              * ngx_http_upstream_health_shm_ring_slots(ring));
+    ring->index = ngx_palloc(pool, sizeof(uint32_t)
+                             * ngx_http_upstream_health_shm_ring_slots(ring));
 
     return (ring->points && ring->index) ? NGX_OK : NGX_ERROR;
+}
+
+
+void
+ngx_http_upstream_health_shm_ring_clear(
+    ngx_http_upstream_health_shm_ring_t *ring, uint32_t from, uint32_t to)
+{
+    ngx_memzero(&ring->index[from], (to - from) * sizeof(uint32_t));
 }
 
 
@@ -43,13 +43,11 @@ ngx_http_upstream_health_shm_ring_create(ngx_pool_t *pool,
 
 void
 ngx_http_upstream_health_shm_ring_settle(
-    ngx_http_upstream_health_shm_ring_t *ring)
+    ngx_http_upstream_health_shm_ring_t *ring, uint32_t from, uint32_t to)
 {
-    uint32_t  i, slots;
+    uint32_t  i;
 
-    slots = ngx_http_upstream_health_shm_ring_slots(ring);
-
-    for (i = 1; i < slots; i++) {
+    for (i = ngx_max(from, 1); i < to; i++) {
         ring->index[i] += ring->index[i - 1];
     }
 }
@@ -59,17 +57,15 @@ ngx_http_upstream_health_shm_ring_settle(
 
 void
 ngx_http_upstream_health_shm_ring_sort(
-    ngx_http_upstream_health_shm_ring_t *ring, uint32_t n)
+    ngx_http_upstream_health_shm_ring_t *ring, uint32_t from, uint32_t to)
 {
-    uint32_t                              i, end;
+    uint32_t                              i;
     ngx_http_upstream_health_shm_point_t  point;
 
-    end = ring->sorted + ngx_min(n, ring->n - ring->sorted);
+    for ( /* void */ ; from < to; from++) {
+        point = ring->points[from];
 
-    for ( /* void */ ; ring->sorted < end; ring->sorted++) {
-        point = ring->points[ring->sorted];
-
-        for (i = ring->sorted; i && ring->points[i - 1].at > point.at; i--) {
+        for (i = from; i && ring->points[i - 1].at > point.at; i--) {
             ring->points[i] = ring->points[i - 1];
         }
 

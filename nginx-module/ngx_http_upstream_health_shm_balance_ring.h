@@ -3,7 +3,8 @@
  * A ring: points on a circle, each of a host, in order.
  *
  * It is made in steps, so that many points need not be dealt with at once:
- * set n, create, count all, settle, place all, sort all.
+ * set n, create, clear all slots, count all points, settle all slots, place all
+ * points, sort them all.
  */
 
 
@@ -13,6 +14,9 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+
+
+#pragma GCC visibility push(hidden)
 
 
 typedef struct {
@@ -26,13 +30,22 @@ typedef struct {
     uint32_t                              *index;    /* by upper bits */
     uint32_t                               n;
     uint32_t                               shift;    /* at to index */
-    uint32_t                               sorted;   /* points */
 } ngx_http_upstream_health_shm_ring_t;
 
 
 /* the memory for ring->n points */
 ngx_int_t ngx_http_upstream_health_shm_ring_create(ngx_pool_t *pool,
     ngx_http_upstream_health_shm_ring_t *ring);
+
+static ngx_inline uint32_t
+ngx_http_upstream_health_shm_ring_slots(
+    ngx_http_upstream_health_shm_ring_t *ring)
+{
+    return (uint64_t) 1 << (32 - ring->shift);
+}
+
+void ngx_http_upstream_health_shm_ring_clear(
+    ngx_http_upstream_health_shm_ring_t *ring, uint32_t from, uint32_t to);
 
 /* there will be a point in the slot of this place */
 static ngx_inline void
@@ -42,8 +55,9 @@ ngx_http_upstream_health_shm_ring_count(
     ring->index[(uint64_t) at >> ring->shift]++;
 }
 
+/* slots, in their order */
 void ngx_http_upstream_health_shm_ring_settle(
-    ngx_http_upstream_health_shm_ring_t *ring);
+    ngx_http_upstream_health_shm_ring_t *ring, uint32_t from, uint32_t to);
 
 static ngx_inline void
 ngx_http_upstream_health_shm_ring_place(
@@ -57,9 +71,9 @@ ngx_http_upstream_health_shm_ring_place(
     point->host = host;
 }
 
-/* n points more, if there are */
+/* points, in their order */
 void ngx_http_upstream_health_shm_ring_sort(
-    ngx_http_upstream_health_shm_ring_t *ring, uint32_t n);
+    ngx_http_upstream_health_shm_ring_t *ring, uint32_t from, uint32_t to);
 
 /* the first point from here on; ring->n: none before the circle ends */
 static ngx_inline ngx_uint_t
@@ -76,6 +90,9 @@ ngx_http_upstream_health_shm_ring_first(
 
     return i;
 }
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_BALANCE_RING_H_INCLUDED_ */

@@ -56,12 +56,32 @@ typedef struct {
     ngx_http_upstream_health_shm_heap_t         ready;    /* by deadline */
     ngx_http_upstream_health_shm_turns_host_t  *hosts;
     ngx_http_upstream_health_shm_turn_t        *aside;    /* by no order */
+
+    /* while it is prepared */
+    uint64_t                                    before;   /* weights */
+    uint32_t                                    n;        /* that have one */
 } ngx_http_upstream_health_shm_turns_t;
 
 
 static ngx_http_upstream_health_shm_balance_t *
     ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_tier_t *tier);
+    ngx_http_upstream_health_shm_plan_t *plan);
+static void ngx_http_upstream_health_shm_turns_scatter(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static ngx_uint_t ngx_http_upstream_health_shm_turns_scattered(
+    ngx_http_upstream_health_shm_balance_t *b);
+static void ngx_http_upstream_health_shm_turns_divide(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static ngx_uint_t ngx_http_upstream_health_shm_turns_waiting(
+    ngx_http_upstream_health_shm_balance_t *b);
+static void ngx_http_upstream_health_shm_turns_order_waiting(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static ngx_uint_t ngx_http_upstream_health_shm_turns_ready(
+    ngx_http_upstream_health_shm_balance_t *b);
+static void ngx_http_upstream_health_shm_turns_order_ready(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static void ngx_http_upstream_health_shm_turns_many(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t more);
 static void ngx_http_upstream_health_shm_turns_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight);
 static int64_t ngx_http_upstream_health_shm_turns_take(
@@ -97,12 +117,28 @@ static void ngx_http_upstream_health_shm_turns_set(
     ngx_http_upstream_health_shm_turn_t *turn, uint32_t round, int64_t part);
 
 
+static ngx_http_upstream_health_shm_step_t
+    ngx_http_upstream_health_shm_turns_steps[] =
+{
+    { ngx_http_upstream_health_shm_balance_hosts,
+      ngx_http_upstream_health_shm_turns_scatter },
+    { ngx_http_upstream_health_shm_turns_scattered,
+      ngx_http_upstream_health_shm_turns_divide },
+    { ngx_http_upstream_health_shm_turns_waiting,
+      ngx_http_upstream_health_shm_turns_order_waiting },
+    { ngx_http_upstream_health_shm_turns_ready,
+      ngx_http_upstream_health_shm_turns_order_ready },
+    { NULL, NULL }
+};
+
+
 ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_turns_method =
 {
     ngx_http_upstream_health_shm_turns_create,
-    NULL,
+    ngx_http_upstream_health_shm_turns_steps,
     ngx_http_upstream_health_shm_turns_weigh,
+    ngx_http_upstream_health_shm_turns_many,
     ngx_http_upstream_health_shm_turns_pick,
     NULL,
     NULL
@@ -144,14 +180,9 @@ ngx_http_upstream_health_shm_turns_next(
 
 static ngx_http_upstream_health_shm_balance_t *
 ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
-    ngx_http_upstream_health_shm_tier_t *tier)
+    ngx_http_upstream_health_shm_plan_t *plan)
 {
     size_t                                 size;
-    uint32_t                               weight, wait;
-    uint64_t                               before;
-    ngx_uint_t                             i, n;
-    ngx_http_upstream_health_shm_heap_t   *heap;
-    ngx_http_upstream_health_shm_turn_t   *turn;
     ngx_http_upstream_health_shm_turns_t  *t;
 
     t = ngx_pcalloc(pool, sizeof(ngx_http_upstream_health_shm_turns_t));
@@ -159,12 +190,12 @@ ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
         return NULL;
     }
 
-    size = tier->n * sizeof(ngx_http_upstream_health_shm_turn_t);
+    size = plan->n * sizeof(ngx_http_upstream_health_shm_turn_t);
 
     t->waiting.elts = ngx_palloc(pool, size);
     t->ready.elts = ngx_palloc(pool, size);
     t->aside = ngx_palloc(pool, size);
-    t->hosts = ngx_pcalloc(pool, tier->n
+    t->hosts = ngx_palloc(pool, plan->n
                            * sizeof(ngx_http_upstream_health_shm_turns_host_t));
 
     if (t->waiting.elts == NULL || t->ready.elts == NULL || t->aside == NULL
@@ -177,11 +208,27 @@ ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
     t->ready.hosts = t->hosts;
     t->ready.ready = 1;
 
-    before = 0;
-    n = 0;
+    return &t->balance;
+}
 
-    for (i = 0; i < tier->n; i++) {
-        weight = tier->weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT;
+
+/* The steps to the first pick: where each host is in its turn, .. */
+
+static void
+ngx_http_upstream_health_shm_turns_scatter(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_turns_t *t =
+                                     (ngx_http_upstream_health_shm_turns_t *) b;
+
+    uint32_t                              weight, wait;
+    ngx_uint_t                            i;
+    ngx_http_upstream_health_shm_turn_t  *turn;
+
+    for (i = from; i < to; i++) {
+        weight = b->plan.weights[i] & NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_WEIGHT;
+
+        t->hosts[i].weight = weight;
 
         if (weight == 0) {
 
@@ -191,23 +238,43 @@ ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
             continue;
         }
 
-        wait = ngx_http_upstream_health_shm_phase(tier, before,
+        wait = ngx_http_upstream_health_shm_phase(&b->plan, t->before,
                                            NGX_HTTP_UPSTREAM_HEALTH_SHM_UNIT);
-        before += weight;
+        t->before += weight;
 
-        t->hosts[i].weight = weight;
         t->total += weight;
         t->passed += wait;
 
-        turn = &t->aside[n++];
+        turn = &t->aside[t->n++];
         turn->host = i;
         ngx_http_upstream_health_shm_turns_set(t, turn, 0, wait);
     }
+}
 
-    /* those whose turn has begun when the clock starts are about half: left to
-     * the first pick, they would cost it O(n log n) */
 
-    for (i = 0; i < n; i++) {
+static ngx_uint_t
+ngx_http_upstream_health_shm_turns_scattered(
+    ngx_http_upstream_health_shm_balance_t *b)
+{
+    return ((ngx_http_upstream_health_shm_turns_t *) b)->n;
+}
+
+
+/* .. whose turn has begun when the clock starts, which are about half: left to
+ * the first pick, they would cost it O(n log n), .. */
+
+static void
+ngx_http_upstream_health_shm_turns_divide(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_turns_t *t =
+                                     (ngx_http_upstream_health_shm_turns_t *) b;
+
+    ngx_uint_t                            i;
+    ngx_http_upstream_health_shm_heap_t  *heap;
+    ngx_http_upstream_health_shm_turn_t  *turn;
+
+    for (i = from; i < to; i++) {
         turn = &t->aside[i];
         heap = &t->waiting;
 
@@ -218,11 +285,67 @@ ngx_http_upstream_health_shm_turns_create(ngx_pool_t *pool,
 
         heap->elts[heap->n++] = *turn;
     }
+}
 
-    ngx_http_upstream_health_shm_heap_order(&t->waiting);
-    ngx_http_upstream_health_shm_heap_order(&t->ready);
 
-    return &t->balance;
+/* .. and both heaps, from their ends. */
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_turns_waiting(
+    ngx_http_upstream_health_shm_balance_t *b)
+{
+    return ((ngx_http_upstream_health_shm_turns_t *) b)->waiting.n;
+}
+
+
+static void
+ngx_http_upstream_health_shm_turns_order_waiting(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_heap_t  *heap;
+
+    heap = &((ngx_http_upstream_health_shm_turns_t *) b)->waiting;
+
+    ngx_http_upstream_health_shm_heap_order(heap, heap->n - to,
+                                            heap->n - from);
+}
+
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_turns_ready(
+    ngx_http_upstream_health_shm_balance_t *b)
+{
+    return ((ngx_http_upstream_health_shm_turns_t *) b)->ready.n;
+}
+
+
+static void
+ngx_http_upstream_health_shm_turns_order_ready(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_upstream_health_shm_heap_t  *heap;
+
+    heap = &((ngx_http_upstream_health_shm_turns_t *) b)->ready;
+
+    ngx_http_upstream_health_shm_heap_order(heap, heap->n - to,
+                                            heap->n - from);
+}
+
+
+static void
+ngx_http_upstream_health_shm_turns_many(
+    ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t more)
+{
+    ngx_http_upstream_health_shm_turns_t *t =
+                                     (ngx_http_upstream_health_shm_turns_t *) b;
+
+    t->waiting.loose = more;
+    t->ready.loose = more;
+
+    if (!more) {
+        ngx_http_upstream_health_shm_heap_order(&t->waiting, 0, t->waiting.n);
+        ngx_http_upstream_health_shm_heap_order(&t->ready, 0, t->ready.n);
+    }
 }
 
 
@@ -508,7 +631,7 @@ ngx_http_upstream_health_shm_turns_sift_out(
     }
 
     heap->n = n;
-    ngx_http_upstream_health_shm_heap_order(heap);
+    ngx_http_upstream_health_shm_heap_order(heap, 0, n);
 
     return aside;
 }
@@ -571,7 +694,7 @@ ngx_http_upstream_health_shm_turns_return(
         t->waiting.elts[t->waiting.n++] = t->aside[i];
     }
 
-    ngx_http_upstream_health_shm_heap_order(&t->waiting);
+    ngx_http_upstream_health_shm_heap_order(&t->waiting, 0, t->waiting.n);
 }
 
 

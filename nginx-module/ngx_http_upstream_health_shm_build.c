@@ -2,13 +2,13 @@
  *
  * Builds: a snapshot on its way.
  *
- * It takes O(hosts), which with 65536 of them is more than a request should
+ * It takes O(hosts), which with 100 000 of them is more than a request should
  * have to wait for.  So a build goes on for so much work at a time, in turns of
  * the event loop, while the snapshot before it serves.  Memory is taken as it
  * goes; a build that has not got any is given up and begun anew.
  *
  * The mapping stays until the build is done.  What changes in it meanwhile is
- * seen when the snapshot is put in force.  A thread was not taken: nginx is
+ * looked at when the snapshot is put in force.  A thread was not taken: nginx is
  * built without them as often as not.
  *
  * The file is not trusted: each number is read once and checked where it is
@@ -35,6 +35,11 @@ struct ngx_http_upstream_health_shm_build_s {
     ngx_pool_t                                *temp;     /* of this, too */
     ngx_http_upstream_health_shm_snapshot_t   *snapshot;
     ngx_http_upstream_health_shm_rank_t       *ranks;    /* by tier */
+    uint64_t                                   generation; /* at the start */
+
+    /* of those that are handed on */
+    ngx_uint_t                                 tier;
+    ngx_uint_t                                 host;
 
     ngx_http_upstream_health_shm_known_t       known;    /* lives */
 
@@ -49,36 +54,20 @@ static ngx_int_t ngx_http_upstream_health_shm_lay_out(
     ngx_http_upstream_health_shm_build_t *b);
 static ngx_int_t ngx_http_upstream_health_shm_rank(
     ngx_http_upstream_health_shm_build_t *b);
-static ngx_int_t ngx_http_upstream_health_shm_know_lives(
-    ngx_http_upstream_health_shm_build_t *b, ngx_uint_t *work);
 static ngx_int_t ngx_http_upstream_health_shm_add_tier(
     ngx_http_upstream_health_shm_build_t *b, ngx_uint_t *work);
 static ngx_int_t ngx_http_upstream_health_shm_add_host(
     ngx_http_upstream_health_shm_build_t *b,
-    ngx_http_upstream_health_shm_host_t *host, uint32_t number);
+    ngx_http_upstream_health_shm_host_t *host, uint32_t number,
+    ngx_uint_t hash);
+static ngx_int_t ngx_http_upstream_health_shm_hand_on(
+    ngx_http_upstream_health_shm_build_t *b, ngx_uint_t *work);
 static void ngx_http_upstream_health_shm_link_tiers(
     ngx_http_upstream_health_shm_build_t *b);
 static void ngx_http_upstream_health_shm_end_build(
     ngx_http_upstream_health_shm_build_t *b);
 static int ngx_libc_cdecl ngx_http_upstream_health_shm_cmp_ranks(
     const void *one, const void *two);
-
-
-/* For what is done for n hosts without a stop: many have a turn to themselves.
- * They cost less there than in what counts as work. */
-
-static ngx_inline ngx_int_t
-ngx_http_upstream_health_shm_at_once(ngx_uint_t *work, ngx_uint_t n)
-{
-    if (*work < n && *work < NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK) {
-        *work = 0;
-        return NGX_AGAIN;
-    }
-
-    *work -= ngx_min(*work, n);
-
-    return NGX_OK;
-}
 
 
 ngx_int_t
@@ -102,8 +91,10 @@ ngx_http_upstream_health_shm_begin_build(
     b->temp = temp;
     b->conf = hscf;
     b->shm = &hscf->segment->shm;
+    b->generation = hscf->segment->generation;
 
     hscf->build = b;
+    hscf->pending = 0;
 
     if (ngx_http_upstream_health_shm_lay_out(b) != NGX_OK) {
         ngx_http_upstream_health_shm_give_up_build(hscf);
@@ -120,6 +111,7 @@ ngx_int_t
 ngx_http_upstream_health_shm_go_on_building(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t *work)
 {
+    uint64_t                                  generation;
     ngx_int_t                                 rc;
     ngx_http_upstream_health_shm_build_t     *b;
     ngx_http_upstream_health_shm_snapshot_t  *snapshot;
@@ -127,14 +119,17 @@ ngx_http_upstream_health_shm_go_on_building(
     b = hscf->build;
     snapshot = b->snapshot;
 
-    rc = ngx_http_upstream_health_shm_know_lives(b, work);
+    rc = hscf->snapshot
+         ? ngx_http_upstream_health_shm_know(&b->known, hscf->snapshot,
+                                             b->temp, work)
+         : NGX_OK;
 
     while (rc == NGX_OK && snapshot->ntiers < hscf->npools) {
         rc = ngx_http_upstream_health_shm_add_tier(b, work);
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_upstream_health_shm_at_once(work, snapshot->nhosts);
+        rc = ngx_http_upstream_health_shm_hand_on(b, work);
     }
 
     if (rc == NGX_ERROR) {
@@ -145,9 +140,11 @@ ngx_http_upstream_health_shm_go_on_building(
         return rc;
     }
 
+    generation = b->generation;
+
     ngx_http_upstream_health_shm_link_tiers(b);
     ngx_http_upstream_health_shm_end_build(b);
-    ngx_http_upstream_health_shm_put_in_force(hscf, snapshot);
+    ngx_http_upstream_health_shm_put_in_force(hscf, snapshot, generation);
 
     return NGX_OK;
 }
@@ -179,38 +176,9 @@ ngx_http_upstream_health_shm_give_up_build(
 static void
 ngx_http_upstream_health_shm_end_build(ngx_http_upstream_health_shm_build_t *b)
 {
-    ngx_uint_t                                i;
-    ngx_http_upstream_health_shm_snapshot_t  *before;
-
-    before = b->conf->snapshot;
-
-    for (i = 0; before && i < before->nhosts; i++) {
-        before->hosts[i].live->taken = 0;
-    }
-
     b->conf->build = NULL;
 
     ngx_destroy_pool(b->temp);
-}
-
-
-static ngx_int_t
-ngx_http_upstream_health_shm_know_lives(
-    ngx_http_upstream_health_shm_build_t *b, ngx_uint_t *work)
-{
-    ngx_http_upstream_health_shm_snapshot_t  *before;
-
-    before = b->conf->snapshot;
-
-    if (before == NULL || b->known.hosts) {
-        return NGX_OK;
-    }
-
-    if (ngx_http_upstream_health_shm_at_once(work, before->nhosts) != NGX_OK) {
-        return NGX_AGAIN;
-    }
-
-    return ngx_http_upstream_health_shm_know(&b->known, before, b->temp);
 }
 
 
@@ -269,7 +237,7 @@ ngx_http_upstream_health_shm_lay_out(ngx_http_upstream_health_shm_build_t *b)
 
     snapshot->tiers = ngx_pcalloc(pool, (ntiers + 1)
                                  * sizeof(ngx_http_upstream_health_shm_tier_t));
-    snapshot->hosts = ngx_pcalloc(pool, (nhosts + 1)
+    snapshot->hosts = ngx_palloc(pool, (nhosts + 1)
                                  * sizeof(ngx_http_upstream_health_shm_host_t));
 
     b->names = ngx_palloc(b->temp, (most + 1) * sizeof(ngx_str_t));
@@ -333,6 +301,13 @@ ngx_http_upstream_health_shm_add_tier(ngx_http_upstream_health_shm_build_t *b,
     rank = &b->ranks[snapshot->ntiers];
     tier = &snapshot->tiers[snapshot->ntiers];
 
+    if (tier->nhosts == 0) {
+        tier->hosts = snapshot->hosts + snapshot->nhosts;
+        tier->first = rank->first;
+        tier->method = *(const volatile uint8_t *)
+                                             &b->shm->pools[rank->pool].balance;
+    }
+
     for (i = tier->nhosts; i < rank->n; i++, (*work)--) {
 
         if (*work == 0) {
@@ -341,7 +316,8 @@ ngx_http_upstream_health_shm_add_tier(ngx_http_upstream_health_shm_build_t *b,
 
         host = &snapshot->hosts[snapshot->nhosts];
 
-        if (ngx_http_upstream_health_shm_add_host(b, host, rank->first + i)
+        if (ngx_http_upstream_health_shm_add_host(b, host, rank->first + i,
+                                                  tier->method == HEALTH_HASH)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -359,18 +335,6 @@ ngx_http_upstream_health_shm_add_tier(ngx_http_upstream_health_shm_build_t *b,
     }
 
     if (tier->balance == NULL) {
-
-        if (ngx_http_upstream_health_shm_at_once(work, tier->nhosts)
-            != NGX_OK)
-        {
-            return NGX_AGAIN;
-        }
-
-        tier->hosts = snapshot->hosts + snapshot->nhosts - tier->nhosts;
-        tier->first = rank->first;
-        tier->method = *(const volatile uint8_t *)
-                                             &b->shm->pools[rank->pool].balance;
-
         tier->balance = ngx_http_upstream_health_shm_balance_create(
                                  snapshot->pool, tier->method, tier->nhosts,
                                  b->names, b->weights, b->configured,
@@ -393,17 +357,25 @@ ngx_http_upstream_health_shm_add_tier(ngx_http_upstream_health_shm_build_t *b,
 
 static ngx_int_t
 ngx_http_upstream_health_shm_add_host(ngx_http_upstream_health_shm_build_t *b,
-    ngx_http_upstream_health_shm_host_t *host, uint32_t number)
+    ngx_http_upstream_health_shm_host_t *host, uint32_t number,
+    ngx_uint_t hash)
 {
     const struct health_host  *h;
 
     h = &b->shm->hosts[number];
 
+    ngx_memzero(host, sizeof(ngx_http_upstream_health_shm_host_t));
+
     host->max_conns = h->max_conns;
     host->max_fails = h->max_fails;
     host->fail_timeout = h->fail_timeout_ms;
     host->word = health_shm_word(b->shm, number);
-    host->configured = ngx_http_upstream_health_shm_configured(b->shm, number);
+
+    /* what nobody asks for stays unmapped */
+
+    host->configured = hash ? ngx_http_upstream_health_shm_configured(b->shm,
+                                                                      number)
+                            : 1;
 
     if (ngx_http_upstream_health_shm_set_address(host, b->shm, number,
                                                  b->snapshot->pool)
@@ -426,7 +398,34 @@ ngx_http_upstream_health_shm_add_host(ngx_http_upstream_health_shm_build_t *b,
 }
 
 
-/* From here on, changes in the mapping lead here. */
+/* From here on, requests in flight count here, too. */
+
+static ngx_int_t
+ngx_http_upstream_health_shm_hand_on(ngx_http_upstream_health_shm_build_t *b,
+    ngx_uint_t *work)
+{
+    ngx_http_upstream_health_shm_tier_t  *tier;
+
+    for ( /* void */ ; b->tier < b->snapshot->ntiers; b->tier++) {
+        tier = &b->snapshot->tiers[b->tier];
+
+        for ( /* void */ ; b->host < tier->nhosts; b->host++, (*work)--) {
+
+            if (*work == 0) {
+                return NGX_AGAIN;
+            }
+
+            ngx_http_upstream_health_shm_adopt(b->snapshot, tier, b->host);
+        }
+
+        b->host = 0;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Changes in the mapping lead here. */
 
 static void
 ngx_http_upstream_health_shm_link_tiers(

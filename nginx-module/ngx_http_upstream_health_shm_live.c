@@ -16,24 +16,38 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES  64
 
 
+static ngx_uint_t  ngx_http_upstream_health_shm_builds;
+
+
+/* NGX_AGAIN: there is no work left, but there are hosts */
+
 ngx_int_t
 ngx_http_upstream_health_shm_know(ngx_http_upstream_health_shm_known_t *known,
-    ngx_http_upstream_health_shm_snapshot_t *before, ngx_pool_t *temp)
+    ngx_http_upstream_health_shm_snapshot_t *before, ngx_pool_t *temp,
+    ngx_uint_t *work)
 {
-    ngx_uint_t                            i, k, n;
+    ngx_uint_t                            k, n;
     ngx_http_upstream_health_shm_host_t  *host;
 
-    for (n = 2; n < 2 * before->nhosts; n *= 2) { /* void */ }
-
-    known->places = n;
-    known->hosts = ngx_pcalloc(temp,
-                           n * sizeof(ngx_http_upstream_health_shm_host_t *));
     if (known->hosts == NULL) {
-        return NGX_ERROR;
+        for (n = 2; n < 2 * before->nhosts; n *= 2) { /* void */ }
+
+        known->places = n;
+        known->number = ++ngx_http_upstream_health_shm_builds;
+        known->hosts = ngx_pcalloc(temp,
+                           n * sizeof(ngx_http_upstream_health_shm_host_t *));
+        if (known->hosts == NULL) {
+            return NGX_ERROR;
+        }
     }
 
-    for (i = 0; i < before->nhosts; i++) {
-        host = &before->hosts[i];
+    for ( /* void */ ; known->done < before->nhosts; known->done++, (*work)--) {
+
+        if (*work == 0) {
+            return NGX_AGAIN;
+        }
+
+        host = &before->hosts[known->done];
 
         for (k = 0; k < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; k++) {
             n = (host->identity + k) & (known->places - 1);
@@ -66,8 +80,10 @@ ngx_http_upstream_health_shm_get_live(
             break;
         }
 
-        if (host->identity == identity && !host->live->taken) {
-            host->live->taken = 1;
+        if (host->identity == identity
+            && host->live->taken != known->number)
+        {
+            host->live->taken = known->number;
             host->live->refs++;
 
             return host->live;

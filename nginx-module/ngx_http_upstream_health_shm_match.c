@@ -8,68 +8,85 @@
  * hosts may have one address, in one pool or in many of the same upstream:
  * they are neighbours in `addresses`, and the first of them stands for all.
  *
+ * An upstream is matched in few steps, O((hosts + peers) * log(hosts)), each of
+ * which is about what its balancer takes for some requests.  Until they are
+ * done its peers stay as they are.
+ *
  * The file was checked when it was mapped, but it is not ours and may differ
  * at a second look: each number is checked where it is used.
  */
 
 
-#include "ngx_http_upstream_health_shm_pool.h"
+#include "ngx_http_upstream_health_shm_module.h"
 
 
-static ngx_int_t ngx_http_upstream_health_shm_link_pools(
+static ngx_int_t ngx_http_upstream_health_shm_list_pools(
     ngx_http_upstream_health_shm_segment_t *segment);
+static ngx_uint_t ngx_http_upstream_health_shm_count_hosts(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
 static ngx_int_t ngx_http_upstream_health_shm_add_addresses(
-    ngx_http_upstream_health_shm_segment_t *segment);
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t room);
+static ngx_int_t ngx_http_upstream_health_shm_add_address(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, uint32_t host);
 static ngx_int_t ngx_http_upstream_health_shm_add_members(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_pool_t *pool);
-static size_t ngx_http_upstream_health_shm_sockaddr_key(struct sockaddr *sa,
-    socklen_t socklen, u_char *buf);
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
 static int ngx_libc_cdecl ngx_http_upstream_health_shm_cmp_addresses(
     const void *one, const void *two);
 static int ngx_libc_cdecl ngx_http_upstream_health_shm_cmp_members(
     const void *one, const void *two);
 
 
-/* Makes the tables for a mapping: O((hosts + peers) * log(hosts)). */
+/* NGX_OK: the upstream is in line with the mapping; NGX_AGAIN: not yet. */
 
 ngx_int_t
 ngx_http_upstream_health_shm_match(
-    ngx_http_upstream_health_shm_segment_t *segment)
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t *work)
 {
-    ngx_int_t                                  rc;
-    ngx_uint_t                                 i;
-    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
+    ngx_uint_t                     n;
+    ngx_http_upstream_rr_peers_t  *peers;
 
-    if (ngx_http_upstream_health_shm_link_pools(segment) != NGX_OK
-        || ngx_http_upstream_health_shm_add_addresses(segment) != NGX_OK)
-    {
+    if (hscf->addresses == NULL) {
+        n = ngx_http_upstream_health_shm_count_hosts(hscf);
+
+        if (ngx_http_upstream_health_shm_at_once(work, n) != NGX_OK) {
+            return NGX_AGAIN;
+        }
+
+        if (ngx_http_upstream_health_shm_add_addresses(hscf, n) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    n = 0;
+
+    for (peers = hscf->upstream->peer.data; peers; peers = peers->next) {
+        n += peers->number;
+    }
+
+    if (ngx_http_upstream_health_shm_at_once(work, n) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_upstream_health_shm_add_members(hscf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    hscfp = segment->upstreams.elts;
+    hscf->foreign = 0;
+    hscf->unnamed = 1;
 
-    for (i = 0; i < segment->upstreams.nelts; i++) {
-
-        rc = hscfp[i]->pooled
-             ? ngx_http_upstream_health_shm_take_over(hscfp[i])
-             : ngx_http_upstream_health_shm_add_members(hscfp[i],
-                                                        segment->pool);
-        if (rc != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        hscfp[i]->unnamed = 1;
-    }
+    ngx_http_upstream_health_shm_refresh(hscf);
 
     return NGX_OK;
 }
 
 
-static ngx_int_t
+/* Which pools there are for each upstream, and the other way round. */
+
+ngx_int_t
 ngx_http_upstream_health_shm_link_pools(
     ngx_http_upstream_health_shm_segment_t *segment)
 {
-    uint32_t                                   p, n;
+    uint32_t                                   p;
     ngx_int_t                                  rc;
     ngx_uint_t                                 i, lo, hi;
     struct health_shm                         *shm;
@@ -128,36 +145,22 @@ ngx_http_upstream_health_shm_link_pools(
             segment->links[p] = link;
 
             hscf->npools++;
-
-            if (hscf->pooled) {
-                continue;
-            }
-
-            n = ngx_http_upstream_health_shm_get32(&shm->pools[p].host_count);
-
-            hscf->naddresses += ngx_min(n, shm->host_count - hscf->naddresses);
         }
     }
 
-    return NGX_OK;
+    return ngx_http_upstream_health_shm_list_pools(segment);
 }
 
 
 static ngx_int_t
-ngx_http_upstream_health_shm_add_addresses(
+ngx_http_upstream_health_shm_list_pools(
     ngx_http_upstream_health_shm_segment_t *segment)
 {
-    size_t                                     len;
-    u_char                                     buf[
-                                        NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_LEN];
-    uint32_t                                   p, host, n, end, left;
+    uint32_t                                   p;
     ngx_uint_t                                 i;
-    struct health_shm                         *shm;
     ngx_http_upstream_health_shm_link_t       *link;
-    ngx_http_upstream_health_shm_address_t    *address;
     ngx_http_upstream_health_shm_srv_conf_t   *hscf, **hscfp;
 
-    shm = &segment->shm;
     hscfp = segment->upstreams.elts;
 
     for (i = 0; i < segment->upstreams.nelts; i++) {
@@ -165,75 +168,117 @@ ngx_http_upstream_health_shm_add_addresses(
 
         hscf->pools = ngx_palloc(segment->pool,
                                  (hscf->npools + 1) * sizeof(uint32_t));
-        hscf->addresses = ngx_palloc(segment->pool, (hscf->naddresses + 1)
-                              * sizeof(ngx_http_upstream_health_shm_address_t));
-        hscf->room = hscf->naddresses;
-
-        if (hscf->pools == NULL || hscf->addresses == NULL) {
+        if (hscf->pools == NULL) {
             return NGX_ERROR;
         }
 
         hscf->npools = 0;
-        hscf->naddresses = 0;
     }
 
-    left = shm->host_count;
-
-    for (p = 0; p < shm->pool_count; p++) {
-
-        if (segment->links[p] == NULL) {
-            continue;
-        }
-
+    for (p = 0; p < segment->shm.pool_count; p++) {
         for (link = segment->links[p]; link; link = link->next) {
             link->conf->pools[link->conf->npools++] = p;
         }
+    }
 
-        n = ngx_http_upstream_health_shm_pool_hosts(shm, p, &host);
+    return NGX_OK;
+}
 
-        /* no host is of two pools */
 
-        n = ngx_min(n, left);
-        left -= n;
+/* no host is of two pools, so that there are never more than in the file */
 
-        for (end = host + n; host < end; host++) {
+static ngx_uint_t
+ngx_http_upstream_health_shm_count_hosts(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf)
+{
+    uint32_t            first;
+    ngx_uint_t          i, n;
+    struct health_shm  *shm;
 
-            len = ngx_http_upstream_health_shm_host_key(shm, host, buf);
-            if (len == 0) {
-                continue;
-            }
+    shm = &hscf->segment->shm;
+    n = 0;
 
-            for (link = segment->links[p]; link; link = link->next) {
-                hscf = link->conf;
+    for (i = 0; i < hscf->npools; i++) {
+        n += ngx_http_upstream_health_shm_pool_hosts(shm, hscf->pools[i],
+                                                     &first);
+    }
 
-                if (hscf->naddresses == hscf->room) {
-                    continue;
-                }
+    return ngx_min(n, shm->host_count);
+}
 
-                address = &hscf->addresses[hscf->naddresses];
 
-                address->key.data = ngx_pnalloc(segment->pool, len);
-                if (address->key.data == NULL) {
-                    return NGX_ERROR;
-                }
+static ngx_int_t
+ngx_http_upstream_health_shm_add_addresses(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t room)
+{
+    uint32_t            host, end;
+    ngx_uint_t          i, left;
+    struct health_shm  *shm;
 
-                ngx_memcpy(address->key.data, buf, len);
-                address->key.len = len;
-                address->host = host;
+    shm = &hscf->segment->shm;
 
-                hscf->naddresses++;
+    hscf->addresses = ngx_palloc(hscf->segment->pool, (room + 1)
+                              * sizeof(ngx_http_upstream_health_shm_address_t));
+    if (hscf->addresses == NULL) {
+        return NGX_ERROR;
+    }
 
-                ngx_http_upstream_health_shm_add_observe(hscf,
-                                                         &shm->hosts[host]);
+    left = room;
+
+    for (i = 0; i < hscf->npools; i++) {
+        end = ngx_http_upstream_health_shm_pool_hosts(shm, hscf->pools[i],
+                                                      &host);
+
+        for (end += host; host < end && left; host++, left--) {
+
+            if (ngx_http_upstream_health_shm_add_address(hscf, host)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
             }
         }
     }
 
-    for (i = 0; i < segment->upstreams.nelts; i++) {
-        ngx_qsort(hscfp[i]->addresses, hscfp[i]->naddresses,
-                  sizeof(ngx_http_upstream_health_shm_address_t),
-                  ngx_http_upstream_health_shm_cmp_addresses);
+    ngx_qsort(hscf->addresses, hscf->naddresses,
+              sizeof(ngx_http_upstream_health_shm_address_t),
+              ngx_http_upstream_health_shm_cmp_addresses);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_upstream_health_shm_add_address(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, uint32_t host)
+{
+    size_t                                   len;
+    u_char                                   buf[
+                                        NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_LEN];
+    struct health_shm                       *shm;
+    ngx_http_upstream_health_shm_address_t  *address;
+
+    shm = &hscf->segment->shm;
+
+    len = ngx_http_upstream_health_shm_host_key(shm, host, buf);
+
+    if (len == 0) {
+        return NGX_OK;
     }
+
+    address = &hscf->addresses[hscf->naddresses];
+
+    address->key.data = ngx_pnalloc(hscf->segment->pool, len);
+    if (address->key.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(address->key.data, buf, len);
+    address->key.len = len;
+    address->host = host;
+
+    hscf->naddresses++;
+
+    ngx_http_upstream_health_shm_add_observe(hscf, &shm->hosts[host]);
 
     return NGX_OK;
 }
@@ -289,7 +334,7 @@ ngx_http_upstream_health_shm_add_observe(
 
 static ngx_int_t
 ngx_http_upstream_health_shm_add_members(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_pool_t *pool)
+    ngx_http_upstream_health_shm_srv_conf_t *hscf)
 {
     ngx_uint_t                              i, n;
     ngx_http_upstream_rr_peer_t            *peer;
@@ -298,6 +343,8 @@ ngx_http_upstream_health_shm_add_members(
     ngx_http_upstream_health_shm_member_t  *members;
 
     peers = hscf->upstream->peer.data;
+
+    hscf->complete = 0;
 
 #if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
 
@@ -313,9 +360,11 @@ ngx_http_upstream_health_shm_add_members(
 
 #endif
 
+    hscf->complete = (peers->number != 0);
+
     for (i = 0; i < 2 && peers; i++, peers = peers->next) {
 
-        members = ngx_palloc(pool, (peers->number + 1)
+        members = ngx_palloc(hscf->segment->pool, (peers->number + 1)
                              * sizeof(ngx_http_upstream_health_shm_member_t));
         if (members == NULL) {
             return NGX_ERROR;
@@ -327,6 +376,11 @@ ngx_http_upstream_health_shm_add_members(
             members[n].peer = peer;
             members[n].address = ngx_http_upstream_health_shm_find_sockaddr(
                                           hscf, peer->sockaddr, peer->socklen);
+
+            if (members[n].address == NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE) {
+                hscf->complete = 0;
+            }
+
             n++;
         }
 
@@ -343,188 +397,6 @@ ngx_http_upstream_health_shm_add_members(
     }
 
     return NGX_OK;
-}
-
-
-/* the first of the equal addresses */
-
-ngx_uint_t
-ngx_http_upstream_health_shm_find(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, u_char *key, size_t len)
-{
-    ngx_uint_t                               i, lo, hi;
-    ngx_http_upstream_health_shm_address_t  *addresses;
-
-    addresses = hscf->addresses;
-
-    lo = 0;
-    hi = hscf->naddresses;
-
-    while (lo < hi) {
-        i = (lo + hi) / 2;
-
-        if (ngx_memn2cmp(addresses[i].key.data, key, addresses[i].key.len, len)
-            < 0)
-        {
-            lo = i + 1;
-
-        } else {
-            hi = i;
-        }
-    }
-
-    if (len && lo < hscf->naddresses
-        && addresses[lo].key.len == len
-        && ngx_memcmp(addresses[lo].key.data, key, len) == 0)
-    {
-        return lo;
-    }
-
-    return NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE;
-}
-
-
-ngx_uint_t
-ngx_http_upstream_health_shm_find_sockaddr(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, struct sockaddr *sa,
-    socklen_t socklen)
-{
-    size_t  len;
-    u_char  key[NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_LEN];
-
-    len = ngx_http_upstream_health_shm_sockaddr_key(sa, socklen, key);
-
-    return ngx_http_upstream_health_shm_find(hscf, key, len);
-}
-
-
-/* where the addresses that equal the n-th end, if it is their first */
-
-ngx_uint_t
-ngx_http_upstream_health_shm_find_end(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n)
-{
-    ngx_str_t                               *key;
-    ngx_uint_t                               i, last;
-    ngx_http_upstream_health_shm_address_t  *addresses;
-
-    addresses = hscf->addresses;
-    key = &addresses[n].key;
-
-    last = ngx_min(n + NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SAME,
-                   hscf->naddresses);
-
-    for (i = n + 1; i < last; i++) {
-
-        if (addresses[i].key.len != key->len
-            || ngx_memcmp(addresses[i].key.data, key->data, key->len) != 0)
-        {
-            break;
-        }
-    }
-
-    return i;
-}
-
-
-/* keys of hosts and of socket addresses; 0: has none */
-
-size_t
-ngx_http_upstream_health_shm_host_key(struct health_shm *shm, uint32_t host,
-    u_char *buf)
-{
-    struct health_text         text;
-    const struct health_host  *h;
-
-    h = &shm->hosts[host];
-
-    buf[0] = h->family;
-    buf[1] = (u_char) (h->port >> 8);
-    buf[2] = (u_char) h->port;
-
-    switch (buf[0]) {
-
-    case HEALTH_IPV4:
-        ngx_memcpy(&buf[3], h->ip, 4);
-        return 3 + 4;
-
-    case HEALTH_IPV6:
-        ngx_memcpy(&buf[3], h->ip, 16);
-        return 3 + 16;
-
-    case HEALTH_UNIX:
-        text = health_shm_text(shm, h->address);
-
-        if (text.size <= 5 || ngx_strncmp(text.data, "unix:", 5) != 0
-            || text.size - 5 > NGX_HTTP_UPSTREAM_HEALTH_SHM_KEY_LEN - 3)
-        {
-            return 0;
-        }
-
-        buf[1] = 0;
-        buf[2] = 0;
-
-        ngx_memcpy(&buf[3], text.data + 5, text.size - 5);
-        return 3 + text.size - 5;
-
-    default:
-        return 0;
-    }
-}
-
-
-static size_t
-ngx_http_upstream_health_shm_sockaddr_key(struct sockaddr *sa,
-    socklen_t socklen, u_char *buf)
-{
-    size_t                len;
-    in_port_t             port;
-    struct sockaddr_in   *sin;
-#if (NGX_HAVE_INET6)
-    struct sockaddr_in6  *sin6;
-#endif
-#if (NGX_HAVE_UNIX_DOMAIN)
-    struct sockaddr_un   *saun;
-#endif
-
-    switch (sa->sa_family) {
-
-    case AF_INET:
-        sin = (struct sockaddr_in *) sa;
-        buf[0] = HEALTH_IPV4;
-        port = ntohs(sin->sin_port);
-        ngx_memcpy(&buf[3], &sin->sin_addr, 4);
-        len = 4;
-        break;
-
-#if (NGX_HAVE_INET6)
-    case AF_INET6:
-        sin6 = (struct sockaddr_in6 *) sa;
-        buf[0] = HEALTH_IPV6;
-        port = ntohs(sin6->sin6_port);
-        ngx_memcpy(&buf[3], &sin6->sin6_addr, 16);
-        len = 16;
-        break;
-#endif
-
-#if (NGX_HAVE_UNIX_DOMAIN)
-    case AF_UNIX:
-        saun = (struct sockaddr_un *) sa;
-        buf[0] = HEALTH_UNIX;
-        port = 0;
-        len = strnlen(saun->sun_path, sizeof(saun->sun_path));
-        ngx_memcpy(&buf[3], saun->sun_path, len);
-        break;
-#endif
-
-    default:
-        return 0;
-    }
-
-    buf[1] = (u_char) (port >> 8);
-    buf[2] = (u_char) port;
-
-    return 3 + len;
 }
 
 

@@ -466,6 +466,8 @@ ngx_http_upstream_health_shm_cover(ngx_conf_t *cf,
     *hscfp = hscf;
 
     hscf->upstream = uscf;
+    hscf->word = hscf->segment->word;
+    hscf->generation = hscf->segment->generation;
 
     hscf->original_init_peer = uscf->peer.init;
 

@@ -19,6 +19,7 @@
  * peer.c       the wrapped peer handlers
  * pool.c       those of an upstream without servers
  * snapshot.c   how one takes over from the other
+ * retire.c     how the other goes
  * build.c      its tiers and hosts
  * host.c       addresses and names of these
  * live.c       what traffic tells of them
@@ -26,7 +27,9 @@
  * balance.c    which of them is next
  * segment.c    mapping, replacing, heartbeat, the timer
  * condition.c  what is said of the file
+ * renew.c      what takes longer than a request should wait
  * match.c      which host is which peer
+ * address.c    by their addresses
  * unknown.c    what is no peer, what is no host
  * sync.c       from host words to peer->down
  * zone.c       the shared zone
@@ -53,6 +56,11 @@
 #endif
 
 
+/* Only the hook is for others; calls among our own files need no table. */
+
+#pragma GCC visibility push(hidden)
+
+
 /*
  * Our bit of peer->down.  nginx itself sets 1 (down) and, since "sticky", 8
  * (drain), and tests the whole word; commercial builds use a few low bits
@@ -64,7 +72,8 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK    1000   /* ms */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_SOON    20     /* ms, if work is left */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_BATCH   64     /* events at a time */
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK    4096   /* hosts to take over */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK    64     /* hosts at a time */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_SLICE   2000   /* us, of such work */
 
 /* what can be said once is kept by keys with one of these at their top */
 
@@ -184,7 +193,7 @@ typedef struct {
     ngx_slab_pool_t                          *shpool;
     ngx_event_t                              *event;
 
-    /* of this worker */
+    /* of this worker; what was seen last */
 
     const uint64_t                           *word;
     uint64_t                                  generation;
@@ -192,7 +201,7 @@ typedef struct {
     uint64_t                                  ticket;     /* 0: none yet */
 
     struct health_shm                         shm;
-    struct health_shm                         former;  /* to be unmapped */
+    struct health_shm                         former;  /* size: still mapped */
     uint64_t                                  device;
     uint64_t                                  inode;
     ngx_pool_t                               *pool;
@@ -216,7 +225,7 @@ typedef struct {
 
     unsigned                                  mapped:1;
     unsigned                                  all:1;      /* hosts to sync */
-    unsigned                                  building:1; /* snapshots */
+    unsigned                                  renewing:1;
 } ngx_http_upstream_health_shm_segment_t;
 
 
@@ -249,9 +258,15 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     ngx_str_t                                 variable;
     ngx_http_upstream_init_peer_pt            original_init_peer;
 
+    /* the segment's, and what this upstream is in line with; while it is not,
+     * a generation that there is not */
+
+    const uint64_t                           *word;
+    uint64_t                                  generation;
+    uint64_t                                  seq;
+
     ngx_http_upstream_health_shm_address_t   *addresses;
     ngx_uint_t                                naddresses;
-    ngx_uint_t                                room;
     ngx_http_upstream_health_shm_list_t       lists[2]; /* primary, backup */
     uint32_t                                 *pools;
     ngx_uint_t                                npools;
@@ -279,7 +294,8 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
     unsigned                                  outdated:1; /* the snapshot */
     unsigned                                  foreign:1; /* of another file */
     unsigned                                  active:1;
-    unsigned                                  pending:1;
+    unsigned                                  pending:1; /* look at all hosts */
+    unsigned                                  complete:1; /* all are known */
     unsigned                                  unnamed:1;
 };
 
@@ -312,10 +328,9 @@ ngx_http_upstream_health_shm_get32(const uint32_t *p)
 
 static ngx_inline ngx_uint_t
 ngx_http_upstream_health_shm_changed(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf,
-    ngx_http_upstream_health_shm_segment_t *segment)
+    ngx_http_upstream_health_shm_srv_conf_t *hscf)
 {
-    if (health_load(segment->word) != segment->generation) {
+    if (health_load(hscf->word) != hscf->generation) {
         return 1;
     }
 
@@ -330,6 +345,23 @@ ngx_http_upstream_health_shm_changed(
 #endif
 
     return 0;
+}
+
+
+/* For what is done for n hosts without a stop: many have a turn to themselves.
+ * They cost less there than in what counts as work. */
+
+static ngx_inline ngx_int_t
+ngx_http_upstream_health_shm_at_once(ngx_uint_t *work, ngx_uint_t n)
+{
+    if (*work < n && *work < NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK) {
+        *work = 0;
+        return NGX_AGAIN;
+    }
+
+    *work -= ngx_min(*work, n);
+
+    return NGX_OK;
 }
 
 
@@ -356,6 +388,15 @@ void ngx_http_upstream_health_shm_unmapped(
 void ngx_http_upstream_health_shm_start(
     ngx_http_upstream_health_shm_main_conf_t *hmcf, ngx_cycle_t *cycle);
 void ngx_http_upstream_health_shm_stop(void *data);
+void ngx_http_upstream_health_shm_unmap_former(
+    ngx_http_upstream_health_shm_segment_t *segment, size_t size);
+ngx_int_t ngx_http_upstream_health_shm_soon(void);
+
+/* renew.c */
+
+ngx_int_t ngx_http_upstream_health_shm_renew(
+    ngx_http_upstream_health_shm_segment_t *segment, uint64_t until_us);
+uint64_t ngx_http_upstream_health_shm_now_us(void);
 
 /* condition.c */
 
@@ -366,13 +407,18 @@ void ngx_http_upstream_health_shm_say_stale(
 
 /* match.c */
 
-ngx_int_t ngx_http_upstream_health_shm_match(
+ngx_int_t ngx_http_upstream_health_shm_link_pools(
     ngx_http_upstream_health_shm_segment_t *segment);
+ngx_int_t ngx_http_upstream_health_shm_match(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t *work);
 uint32_t ngx_http_upstream_health_shm_pool_hosts(struct health_shm *shm,
     uint32_t p, uint32_t *first);
 void ngx_http_upstream_health_shm_add_observe(
     ngx_http_upstream_health_shm_srv_conf_t *hscf,
     const struct health_host *host);
+
+/* address.c */
+
 size_t ngx_http_upstream_health_shm_host_key(struct health_shm *shm,
     uint32_t host, u_char *buf);
 ngx_uint_t ngx_http_upstream_health_shm_find(
@@ -394,6 +440,10 @@ void ngx_http_upstream_health_shm_name_missing(
 
 void ngx_http_upstream_health_shm_refresh(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);
+void ngx_http_upstream_health_shm_look_again(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf);
+ngx_int_t ngx_http_upstream_health_shm_catch_up_from(
+    ngx_http_upstream_health_shm_segment_t *segment, uint64_t generation);
 void ngx_http_upstream_health_shm_sync(
     ngx_http_upstream_health_shm_segment_t *segment);
 
@@ -446,6 +496,9 @@ ngx_int_t ngx_http_upstream_health_shm_name_variables(ngx_conf_t *cf,
 
 
 extern ngx_module_t  ngx_http_upstream_health_shm_module;
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_MODULE_H_INCLUDED_ */

@@ -49,11 +49,11 @@ ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ngx_http_upstream_health_shm_changed(hscf, hscf->segment)) {
+    if (ngx_http_upstream_health_shm_changed(hscf)) {
         ngx_http_upstream_health_shm_catch_up(hscf);
     }
 
-    if (hscf->original_init_peer(r, us) != NGX_OK) {
+    if (hscf->original_init_peer(r, hscf->upstream) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -79,10 +79,16 @@ ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
     }
 
 #if (NGX_HTTP_SSL || NGX_COMPAT)
-    hp->original_set_session = pc->set_session;
-    hp->original_save_session = pc->save_session;
-    pc->set_session = ngx_http_upstream_health_shm_set_session;
-    pc->save_session = ngx_http_upstream_health_shm_save_session;
+
+    /* others have no sessions */
+
+    if (r->upstream->ssl) {
+        hp->original_set_session = pc->set_session;
+        hp->original_save_session = pc->save_session;
+        pc->set_session = ngx_http_upstream_health_shm_set_session;
+        pc->save_session = ngx_http_upstream_health_shm_save_session;
+    }
+
 #endif
 
     ngx_http_set_ctx(r, hp, ngx_http_upstream_health_shm_module);
@@ -96,15 +102,15 @@ ngx_http_upstream_health_shm_get_peer(ngx_peer_connection_t *pc, void *data)
 {
     ngx_http_upstream_health_shm_peer_data_t  *hp = data;
 
-    ngx_http_upstream_health_shm_segment_t  *segment;
+    ngx_http_upstream_health_shm_srv_conf_t  *hscf;
 
-    segment = hp->conf->segment;
+    hscf = hp->conf;
 
-    if (ngx_http_upstream_health_shm_changed(hp->conf, segment)) {
+    if (ngx_http_upstream_health_shm_changed(hscf)) {
         return ngx_http_upstream_health_shm_get_changed_peer(pc, hp);
     }
 
-    hp->seq = segment->seq;
+    hp->seq = hscf->seq;
 
     return hp->original_get_peer(pc, hp->data);
 }
@@ -118,7 +124,7 @@ ngx_http_upstream_health_shm_get_changed_peer(ngx_peer_connection_t *pc,
 {
     ngx_http_upstream_health_shm_catch_up(hp->conf);
 
-    hp->seq = hp->conf->segment->seq;
+    hp->seq = hp->conf->seq;
 
     return hp->original_get_peer(pc, hp->data);
 }
@@ -202,13 +208,7 @@ ngx_http_upstream_health_shm_catch_up(
         ngx_post_event(segment->event, &ngx_posted_events);
     }
 
-#if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
-
-    if (hscf->config
-        && *(volatile ngx_uint_t *) hscf->config != hscf->config_seen)
-    {
+    if (ngx_http_upstream_health_shm_changed(hscf)) {
         ngx_http_upstream_health_shm_refresh(hscf);
     }
-
-#endif
 }

@@ -92,7 +92,7 @@ ngx_http_upstream_health_shm_init_pool_peer(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ngx_http_upstream_health_shm_changed(hscf, hscf->segment)) {
+    if (ngx_http_upstream_health_shm_changed(hscf)) {
         ngx_http_upstream_health_shm_catch_up(hscf);
     }
 
@@ -189,11 +189,11 @@ ngx_http_upstream_health_shm_get_pool_peer(ngx_peer_connection_t *pc,
 
     hscf = pp->hp.conf;
 
-    if (ngx_http_upstream_health_shm_changed(hscf, hscf->segment)) {
+    if (ngx_http_upstream_health_shm_changed(hscf)) {
         ngx_http_upstream_health_shm_catch_up(hscf);
     }
 
-    pp->hp.seq = hscf->segment->seq;
+    pp->hp.seq = hscf->seq;
     pp->host = NULL;
 
     host = pp->snapshot ? ngx_http_upstream_health_shm_pick(pp) : NULL;

@@ -23,10 +23,13 @@
 #include "ngx_http_upstream_health_shm_balance.h"
 
 
+#pragma GCC visibility push(hidden)
+
+
 typedef struct {
     ngx_uint_t                                refs;     /* snapshots */
 
-    ngx_uint_t                                taken;    /* by the next one */
+    ngx_uint_t                                taken;    /* by build number */
 
     /* in the newest of them; weight 0: gets no requests */
 
@@ -85,7 +88,12 @@ struct ngx_http_upstream_health_shm_snapshot_s {
     ngx_uint_t                                usable;
     ngx_uint_t                                unusable; /* no address */
 
+    /* while it goes, see retire.c */
+    ngx_queue_t                               queue;
+    ngx_uint_t                                done;     /* hosts */
+
     unsigned                                  hash:1;   /* needs a key */
+    unsigned                                  parting:1;
 };
 
 
@@ -94,6 +102,8 @@ struct ngx_http_upstream_health_shm_snapshot_s {
 typedef struct {
     ngx_http_upstream_health_shm_host_t     **hosts;
     ngx_uint_t                                places;
+    ngx_uint_t                                done;     /* of that snapshot */
+    ngx_uint_t                                number;   /* of the build */
 } ngx_http_upstream_health_shm_known_t;
 
 
@@ -101,15 +111,22 @@ typedef struct {
 
 /* snapshot.c */
 
-ngx_int_t ngx_http_upstream_health_shm_take_over(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf);
-ngx_int_t ngx_http_upstream_health_shm_renew(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t *work);
+ngx_int_t ngx_http_upstream_health_shm_renew_snapshot(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t *work);
+void ngx_http_upstream_health_shm_adopt(
+    ngx_http_upstream_health_shm_snapshot_t *snapshot,
+    ngx_http_upstream_health_shm_tier_t *tier, ngx_uint_t i);
 void ngx_http_upstream_health_shm_put_in_force(
     ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_snapshot_t *snapshot, uint64_t generation);
+
+/* retire.c */
+
+void ngx_http_upstream_health_shm_retire(
     ngx_http_upstream_health_shm_snapshot_t *snapshot);
 void ngx_http_upstream_health_shm_let_go(
     ngx_http_upstream_health_shm_snapshot_t *snapshot);
+ngx_int_t ngx_http_upstream_health_shm_bury(ngx_uint_t *work);
 
 /* build.c */
 
@@ -133,7 +150,8 @@ uint32_t ngx_http_upstream_health_shm_configured(struct health_shm *shm,
 
 ngx_int_t ngx_http_upstream_health_shm_know(
     ngx_http_upstream_health_shm_known_t *known,
-    ngx_http_upstream_health_shm_snapshot_t *before, ngx_pool_t *temp);
+    ngx_http_upstream_health_shm_snapshot_t *before, ngx_pool_t *temp,
+    ngx_uint_t *work);
 ngx_http_upstream_health_shm_live_t *ngx_http_upstream_health_shm_get_live(
     ngx_http_upstream_health_shm_known_t *known, uint64_t identity);
 void ngx_http_upstream_health_shm_drop_live(
@@ -146,6 +164,8 @@ uint32_t ngx_http_upstream_health_shm_weight(
     ngx_http_upstream_health_shm_host_t *host);
 void ngx_http_upstream_health_shm_weigh_all(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);
+void ngx_http_upstream_health_shm_skip_empty(
+    ngx_http_upstream_health_shm_snapshot_t *snapshot);
 void ngx_http_upstream_health_shm_weigh_host(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t tier,
     uint32_t host);
@@ -154,6 +174,9 @@ void ngx_http_upstream_health_shm_weigh_host(
 
 ngx_int_t ngx_http_upstream_health_shm_init_pool_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_UPSTREAM_HEALTH_SHM_POOL_H_INCLUDED_ */

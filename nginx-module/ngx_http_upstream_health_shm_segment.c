@@ -26,7 +26,7 @@
 
 static void ngx_http_upstream_health_shm_handler(ngx_event_t *ev);
 static ngx_int_t ngx_http_upstream_health_shm_follow(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t *work,
+    ngx_http_upstream_health_shm_segment_t *segment, uint64_t until_us,
     ngx_log_t *log);
 static ngx_int_t ngx_http_upstream_health_shm_speak(
     ngx_http_upstream_health_shm_main_conf_t *hmcf,
@@ -35,12 +35,14 @@ static ngx_int_t ngx_http_upstream_health_shm_replaced(
     ngx_http_upstream_health_shm_segment_t *segment);
 static void ngx_http_upstream_health_shm_remap(
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+static void ngx_http_upstream_health_shm_refuse(
+    ngx_http_upstream_health_shm_segment_t *segment);
 static ngx_uint_t ngx_http_upstream_health_shm_refused(
     ngx_http_upstream_health_shm_segment_t *segment);
 static void ngx_http_upstream_health_shm_release(
     ngx_http_upstream_health_shm_segment_t *segment);
-static void ngx_http_upstream_health_shm_unmap_former(
-    ngx_http_upstream_health_shm_segment_t *segment);
+static void ngx_http_upstream_health_shm_set_word(
+    ngx_http_upstream_health_shm_segment_t *segment, const uint64_t *word);
 static void ngx_http_upstream_health_shm_judge(
     ngx_http_upstream_health_shm_segment_t *segment);
 
@@ -126,11 +128,31 @@ void
 ngx_http_upstream_health_shm_unmapped(
     ngx_http_upstream_health_shm_segment_t *segment)
 {
-    segment->word = &ngx_http_upstream_health_shm_no_word;
     segment->generation = ngx_http_upstream_health_shm_no_word;
     segment->ticket = 0;
     segment->mapped = 0;
     segment->all = 0;
+
+    ngx_http_upstream_health_shm_set_word(segment,
+                                         &ngx_http_upstream_health_shm_no_word);
+}
+
+
+static void
+ngx_http_upstream_health_shm_set_word(
+    ngx_http_upstream_health_shm_segment_t *segment, const uint64_t *word)
+{
+    ngx_uint_t                                 i;
+    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
+
+    segment->word = word;
+
+    hscfp = segment->upstreams.elts;
+
+    for (i = 0; i < segment->upstreams.nelts; i++) {
+        hscfp[i]->word = word;
+        ngx_http_upstream_health_shm_look_again(hscfp[i]);
+    }
 }
 
 
@@ -138,7 +160,7 @@ void
 ngx_http_upstream_health_shm_start(
     ngx_http_upstream_health_shm_main_conf_t *hmcf, ngx_cycle_t *cycle)
 {
-    ngx_uint_t                                i, work;
+    ngx_uint_t                                i;
     ngx_event_t                              *ev;
     ngx_http_upstream_health_shm_segment_t  **segment;
 
@@ -167,10 +189,8 @@ ngx_http_upstream_health_shm_start(
 
     /* nobody waits yet */
 
-    work = (ngx_uint_t) -1;
-
     for (i = 0; i < hmcf->segments.nelts; i++) {
-        (void) ngx_http_upstream_health_shm_follow(segment[i], &work,
+        (void) ngx_http_upstream_health_shm_follow(segment[i], (uint64_t) -1,
                                                    cycle->log);
     }
 
@@ -209,7 +229,7 @@ ngx_http_upstream_health_shm_stop(void *data)
 
     for (i = 0; i < hmcf->segments.nelts; i++) {
         ngx_http_upstream_health_shm_release(segment[i]);
-        ngx_http_upstream_health_shm_unmap_former(segment[i]);
+        ngx_http_upstream_health_shm_unmap_former(segment[i], (size_t) -1);
     }
 
     /* requests that go on have their own hold on them */
@@ -233,7 +253,8 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
 {
     ngx_http_upstream_health_shm_main_conf_t  *hmcf = ev->data;
 
-    ngx_uint_t                                i, work;
+    uint64_t                                  until_us;
+    ngx_uint_t                                i;
     ngx_msec_t                                delay;
     ngx_http_upstream_health_shm_segment_t  **segment;
 
@@ -245,13 +266,14 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
     }
 
     delay = NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK;
-    work = NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK;
+    until_us = ngx_http_upstream_health_shm_now_us()
+               + NGX_HTTP_UPSTREAM_HEALTH_SHM_SLICE;
 
     segment = hmcf->segments.elts;
 
     for (i = 0; i < hmcf->segments.nelts; i++) {
 
-        if (ngx_http_upstream_health_shm_follow(segment[i], &work, ev->log)
+        if (ngx_http_upstream_health_shm_follow(segment[i], until_us, ev->log)
             == NGX_AGAIN)
         {
             delay = 1;
@@ -276,11 +298,12 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
 
 static ngx_int_t
 ngx_http_upstream_health_shm_follow(
-    ngx_http_upstream_health_shm_segment_t *segment, ngx_uint_t *work,
+    ngx_http_upstream_health_shm_segment_t *segment, uint64_t until_us,
     ngx_log_t *log)
 {
     uint64_t    heartbeat;
-    ngx_uint_t  building;
+    ngx_int_t   rc;
+    ngx_uint_t  renewing;
 
     if (segment->mapped) {
         heartbeat = health_shm_heartbeat(&segment->shm);
@@ -293,14 +316,9 @@ ngx_http_upstream_health_shm_follow(
         }
     }
 
-    building = segment->building;
+    renewing = segment->renewing;
 
-    if (segment->former.base) {
-        *work -= ngx_min(*work, segment->former.host_count);
-        ngx_http_upstream_health_shm_unmap_former(segment);
-    }
-
-    if (!building && ngx_http_upstream_health_shm_replaced(segment)) {
+    if (!renewing && ngx_http_upstream_health_shm_replaced(segment)) {
         ngx_http_upstream_health_shm_remap(segment, log);
     }
 
@@ -316,12 +334,17 @@ ngx_http_upstream_health_shm_follow(
         ngx_http_upstream_health_shm_sync(segment);
     }
 
-    segment->building = (ngx_http_upstream_health_shm_renew(segment, work)
-                         == NGX_AGAIN);
+    rc = ngx_http_upstream_health_shm_renew(segment, until_us);
 
-    /* once more when all is built: the file may have been replaced meanwhile */
+    if (rc == NGX_ERROR) {
+        ngx_http_upstream_health_shm_refuse(segment);
+    }
 
-    return (building || segment->building) ? NGX_AGAIN : NGX_OK;
+    segment->renewing = (rc == NGX_AGAIN);
+
+    /* once more when all is done: the file may have been replaced meanwhile */
+
+    return (renewing || segment->renewing) ? NGX_AGAIN : NGX_OK;
 }
 
 
@@ -407,8 +430,10 @@ static void
 ngx_http_upstream_health_shm_remap(
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log)
 {
-    ngx_file_info_t    fi;
-    struct health_shm  shm;
+    ngx_uint_t                                 i;
+    ngx_file_info_t                            fi;
+    struct health_shm                          shm;
+    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
 
     if (ngx_http_upstream_health_shm_refused(segment)) {
         return;
@@ -432,16 +457,23 @@ ngx_http_upstream_health_shm_remap(
     segment->inode = (uint64_t) ngx_file_uniq(&fi);
 
     segment->mapped = 1;
-    segment->word = &segment->shm.header->generation;
+
+    ngx_http_upstream_health_shm_set_word(segment,
+                                          &segment->shm.header->generation);
 
     segment->pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, log);
 
     if (segment->pool == NULL
-        || ngx_http_upstream_health_shm_match(segment) != NGX_OK)
+        || ngx_http_upstream_health_shm_link_pools(segment) != NGX_OK)
     {
-        segment->reason = "no memory for its hosts";
-        ngx_http_upstream_health_shm_release(segment);
+        ngx_http_upstream_health_shm_refuse(segment);
         return;
+    }
+
+    hscfp = segment->upstreams.elts;
+
+    for (i = 0; i < segment->upstreams.nelts; i++) {
+        hscfp[i]->foreign = 1;
     }
 
     segment->heartbeat = health_shm_heartbeat(&segment->shm);
@@ -449,6 +481,16 @@ ngx_http_upstream_health_shm_remap(
     segment->hello = ngx_current_msec;
 
     segment->all = 1;
+}
+
+
+static void
+ngx_http_upstream_health_shm_refuse(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    segment->reason = "no memory for its hosts";
+
+    ngx_http_upstream_health_shm_release(segment);
 }
 
 
@@ -496,15 +538,15 @@ ngx_http_upstream_health_shm_release(
 
     hscfp = segment->upstreams.elts;
 
-    segment->building = 0;
-
     for (i = 0; i < segment->upstreams.nelts; i++) {
         ngx_http_upstream_health_shm_give_up_build(hscfp[i]);
+        hscfp[i]->addresses = NULL;
         hscfp[i]->naddresses = 0;
         ngx_memzero(hscfp[i]->lists, sizeof(hscfp[i]->lists));
         hscfp[i]->npools = 0;
         ngx_memzero(&hscfp[i]->any, sizeof(struct health_host));
         hscfp[i]->unnamed = 0;
+        hscfp[i]->foreign = hscfp[i]->pooled;
 #if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
         hscfp[i]->config = NULL;
 #endif
@@ -515,22 +557,53 @@ ngx_http_upstream_health_shm_release(
         segment->pool = NULL;
     }
 
-    ngx_http_upstream_health_shm_unmap_former(segment);
+    ngx_http_upstream_health_shm_unmap_former(segment, (size_t) -1);
+
     segment->former = segment->shm;
+    segment->former.size = ngx_align(segment->shm.size, ngx_pagesize);
 }
 
 
-/* A large file takes as long to go as its successor to come: it does so in the
- * next turn. */
+/* A large file takes as long to go as its successor to come: so much of it,
+ * from its end. */
 
-static void
+void
 ngx_http_upstream_health_shm_unmap_former(
-    ngx_http_upstream_health_shm_segment_t *segment)
+    ngx_http_upstream_health_shm_segment_t *segment, size_t size)
 {
-    if (segment->former.base) {
-        ngx_http_upstream_health_shm_unmap(&segment->former);
-        segment->former.base = NULL;
+    struct health_shm  *former;
+
+    former = &segment->former;
+
+    size = ngx_min(size, former->size);
+
+    if (size) {
+        former->size -= size;
+        (void) munmap((void *) (former->base + former->size), size);
     }
+}
+
+
+/* There is work for the next turn.  NGX_DECLINED: there is none to come. */
+
+ngx_int_t
+ngx_http_upstream_health_shm_soon(void)
+{
+    ngx_http_upstream_health_shm_main_conf_t  *hmcf;
+
+    hmcf = ngx_http_upstream_health_shm_running;
+
+    if (hmcf == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (hmcf->event.timer_set) {
+        ngx_del_timer(&hmcf->event);
+    }
+
+    ngx_add_timer(&hmcf->event, 1);
+
+    return NGX_OK;
 }
 
 
@@ -570,9 +643,7 @@ ngx_http_upstream_health_shm_judge(
         if (hscfp[i]->active != active) {
             hscfp[i]->active = active;
 
-            if (!segment->all) {
-                ngx_http_upstream_health_shm_refresh(hscfp[i]);
-            }
+            ngx_http_upstream_health_shm_look_again(hscfp[i]);
         }
     }
 }

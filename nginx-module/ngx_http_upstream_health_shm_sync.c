@@ -20,6 +20,11 @@
  * shared peers alone.  As long as it does not know, for lack of a ticket, each
  * of its requests looks again.
  *
+ * A change that touches few hosts is acted on for all upstreams by whoever sees
+ * it first.  Where all have to be looked at, each upstream is `pending`: it is
+ * brought in line by its own next request, or by the timer, so that nobody
+ * waits for other upstreams than his own.
+ *
  * A list that `resolve` may change is walked as a whole: pointers to its
  * peers are not kept, since they are freed by other processes.  So is one that
  * some other module has changed since its members were written down.
@@ -31,6 +36,9 @@
 
 /* peers that are looked at under one lock */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_AT_ONCE  256
+
+/* hosts that are looked at one by one */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_CHANGES  4096
 
 
 static void ngx_http_upstream_health_shm_refresh_list(
@@ -72,7 +80,16 @@ ngx_http_upstream_health_shm_refresh(
     ngx_uint_t                     i;
     ngx_http_upstream_rr_peers_t  *peers;
 
-    hscf->pending = 0;
+    hscf->generation = hscf->segment->generation;
+
+    /* what is on its way is looked at when it is there */
+
+    if (hscf->foreign && !hscf->pooled) {
+        return;
+    }
+
+    hscf->pending = (hscf->build != NULL);
+    hscf->seq = hscf->segment->seq;
 
     if (hscf->pooled) {
         ngx_http_upstream_health_shm_weigh_all(hscf);
@@ -176,18 +193,28 @@ ngx_http_upstream_health_shm_set_all(
 }
 
 
+/* All its hosts: whoever asks for a peer next does so, or the timer. */
+
+void
+ngx_http_upstream_health_shm_look_again(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf)
+{
+    hscf->pending = 1;
+    hscf->generation = ~health_load(hscf->word);
+}
+
+
 /* The generation has moved: act on the hosts that changed since. */
 
 void
 ngx_http_upstream_health_shm_sync(
     ngx_http_upstream_health_shm_segment_t *segment)
 {
-    uint32_t                                   host;
-    uint64_t                                   generation, head, i, n;
+    uint64_t                                   generation, head;
     ngx_uint_t                                 u, all;
     struct health_shm                         *shm;
     struct health_event                        event;
-    ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
+    ngx_http_upstream_health_shm_srv_conf_t   *hscf, **hscfp;
 
     shm = &segment->shm;
 
@@ -199,28 +226,13 @@ ngx_http_upstream_health_shm_sync(
         segment->all = 1;
     }
 
-    all = segment->all;
-
-    generation = health_shm_generation(shm);
+    generation = segment->generation;
+    segment->generation = health_shm_generation(shm);
     head = health_shm_event_head(shm);
 
-    n = (generation - segment->generation) & ~HEALTH_SUPERSEDED;
-
-    if (n > ngx_min(shm->change_capacity, shm->host_count)) {
-        all = 1;
-    }
-
-    for (i = 1; i <= n && !all; i++) {
-        host = health_shm_change(shm,
-                              (segment->generation + i) & ~HEALTH_SUPERSEDED);
-
-        if (host == HEALTH_ALL_HOSTS) {
-            all = 1;
-            break;
-        }
-
-        ngx_http_upstream_health_shm_sync_host(segment, host);
-    }
+    all = segment->all
+          || ngx_http_upstream_health_shm_catch_up_from(segment, generation)
+             != NGX_OK;
 
     /*
      * The newest event may belong to a generation that is not published yet.
@@ -236,20 +248,64 @@ ngx_http_upstream_health_shm_sync(
         }
     }
 
+    segment->seq = head;
+    segment->all = 0;
+
+    if (segment->ticket == 0) {
+        segment->generation = ~segment->generation;
+    }
+
     hscfp = segment->upstreams.elts;
 
     for (u = 0; u < segment->upstreams.nelts; u++) {
-        if (all || hscfp[u]->pending) {
-            ngx_http_upstream_health_shm_refresh(hscfp[u]);
+        hscf = hscfp[u];
+
+        if (all || hscf->pending) {
+            ngx_http_upstream_health_shm_look_again(hscf);
+            continue;
+        }
+
+        hscf->generation = segment->generation;
+
+        if (!hscf->foreign) {
+            hscf->seq = segment->seq;
         }
     }
+}
 
-    if (segment->ticket) {
-        segment->generation = generation;
+
+/* Acts on the hosts that changed from this generation to the segment's.
+ * NGX_DECLINED: all have to be looked at. */
+
+ngx_int_t
+ngx_http_upstream_health_shm_catch_up_from(
+    ngx_http_upstream_health_shm_segment_t *segment, uint64_t generation)
+{
+    uint32_t            host;
+    uint64_t            i, n;
+    struct health_shm  *shm;
+
+    shm = &segment->shm;
+
+    n = (segment->generation - generation) & ~HEALTH_SUPERSEDED;
+
+    if (n > NGX_HTTP_UPSTREAM_HEALTH_SHM_CHANGES || n > shm->host_count
+        || n > shm->change_capacity)
+    {
+        return NGX_DECLINED;
     }
 
-    segment->seq = head;
-    segment->all = 0;
+    for (i = 1; i <= n; i++) {
+        host = health_shm_change(shm, (generation + i) & ~HEALTH_SUPERSEDED);
+
+        if (host == HEALTH_ALL_HOSTS) {
+            return NGX_DECLINED;
+        }
+
+        ngx_http_upstream_health_shm_sync_host(segment, host);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -277,7 +333,7 @@ ngx_http_upstream_health_shm_sync_host(
     for (link = segment->links[p]; link; link = link->next) {
         hscf = link->conf;
 
-        if (!hscf->active) {
+        if (!hscf->active || hscf->foreign) {
             continue;
         }
 

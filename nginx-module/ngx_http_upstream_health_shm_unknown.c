@@ -35,7 +35,12 @@ ngx_http_upstream_health_shm_name_unknown(
     ngx_http_upstream_rr_peers_t            *peers;
     ngx_http_upstream_health_shm_segment_t  *segment;
 
-    if (!hscf->unnamed) {
+    if (!hscf->unnamed || hscf->foreign) {
+        return;
+    }
+
+    if (hscf->complete) {
+        hscf->unnamed = 0;
         return;
     }
 

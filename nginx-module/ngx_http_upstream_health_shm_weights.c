@@ -13,6 +13,12 @@
 #include "ngx_http_upstream_health_shm_pool.h"
 
 
+/* of so many hosts one, and more */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_MANY  16
+
+
+static void ngx_http_upstream_health_shm_weigh_tier(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t t);
 static void ngx_http_upstream_health_shm_look(
     ngx_http_upstream_health_shm_srv_conf_t *hscf,
     ngx_http_upstream_health_shm_tier_t *tier, ngx_uint_t i);
@@ -27,34 +33,65 @@ void
 ngx_http_upstream_health_shm_weigh_all(
     ngx_http_upstream_health_shm_srv_conf_t *hscf)
 {
-    ngx_uint_t                                t, i;
-    ngx_http_upstream_health_shm_host_t      *host;
-    ngx_http_upstream_health_shm_tier_t      *tier;
-    ngx_http_upstream_health_shm_segment_t   *segment;
+    ngx_uint_t                                t;
     ngx_http_upstream_health_shm_snapshot_t  *snapshot;
 
     snapshot = hscf->snapshot;
-    segment = hscf->segment;
 
     if (snapshot == NULL) {
         return;
     }
 
     for (t = 0; t < snapshot->ntiers; t++) {
-        tier = &snapshot->tiers[t];
+        ngx_http_upstream_health_shm_weigh_tier(hscf, t);
+    }
 
-        for (i = 0; i < tier->nhosts; i++) {
-            host = &tier->hosts[i];
+    ngx_http_upstream_health_shm_skip_empty(snapshot);
+}
 
-            if (segment->mapped && !hscf->foreign
-                && tier->first + i < segment->shm.host_count)
-            {
-                ngx_http_upstream_health_shm_look(hscf, tier, i);
-            }
 
-            ngx_http_upstream_health_shm_weigh(snapshot, t, i,
-                            ngx_http_upstream_health_shm_weight(hscf, host));
+/* Many that changed, such as all of a large tier, are put in order together. */
+
+static void
+ngx_http_upstream_health_shm_weigh_tier(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t t)
+{
+    uint32_t                                  weight;
+    ngx_uint_t                                i, changed, many;
+    ngx_http_upstream_health_shm_host_t      *host;
+    ngx_http_upstream_health_shm_tier_t      *tier;
+    ngx_http_upstream_health_shm_segment_t   *segment;
+
+    segment = hscf->segment;
+    tier = &hscf->snapshot->tiers[t];
+
+    changed = 0;
+    many = tier->nhosts / NGX_HTTP_UPSTREAM_HEALTH_SHM_MANY + 1;
+
+    for (i = 0; i < tier->nhosts; i++) {
+        host = &tier->hosts[i];
+
+        if (segment->mapped && !hscf->foreign
+            && tier->first + i < segment->shm.host_count)
+        {
+            ngx_http_upstream_health_shm_look(hscf, tier, i);
         }
+
+        weight = ngx_http_upstream_health_shm_weight(hscf, host);
+
+        if (weight == host->live->weight) {
+            continue;
+        }
+
+        if (++changed == many) {
+            ngx_http_upstream_health_shm_balance_many(tier->balance, 1);
+        }
+
+        ngx_http_upstream_health_shm_weigh(hscf->snapshot, t, i, weight);
+    }
+
+    if (changed >= many) {
+        ngx_http_upstream_health_shm_balance_many(tier->balance, 0);
     }
 }
 
@@ -87,6 +124,8 @@ ngx_http_upstream_health_shm_weigh_host(
 
     ngx_http_upstream_health_shm_weigh(snapshot, t, i,
                  ngx_http_upstream_health_shm_weight(hscf, &tier->hosts[i]));
+
+    ngx_http_upstream_health_shm_skip_empty(snapshot);
 }
 
 
@@ -123,7 +162,9 @@ ngx_http_upstream_health_shm_weigh(
     tier = &snapshot->tiers[t];
     live = tier->hosts[i].live;
 
-    if (live->weight == weight) {
+    /* one that the next snapshot has is weighed when that is in force */
+
+    if (live->weight == weight || live->snapshot != snapshot) {
         return;
     }
 
@@ -140,7 +181,15 @@ ngx_http_upstream_health_shm_weigh(
     live->weight = weight;
 
     ngx_http_upstream_health_shm_balance_weigh(tier->balance, i, weight);
+}
 
+
+/* tiers that requests need not look at */
+
+void
+ngx_http_upstream_health_shm_skip_empty(
+    ngx_http_upstream_health_shm_snapshot_t *snapshot)
+{
     while (snapshot->first < snapshot->ntiers
            && snapshot->tiers[snapshot->first].usable == 0)
     {

@@ -13,6 +13,7 @@
  *   set POOL/HOST STATE [FAILCOUNT OUTCOME STATUS]      ok SEQ
  *                                   STATE: up down drain ordered-down
  *   quiet POOL/HOST STATE           the same without an event: ok 0
+ *   sweep POOL STATE                the same of all its hosts: ok 0
  *   weigh POOL/HOST WEIGHT [CONFIGURED]     the former in 1/256: ok 0
  *   tell KIND POOL                  an event about no host, KIND by number
  *   flip COUNT POOL/HOST            down, up, down, ...: COUNT transitions
@@ -35,7 +36,7 @@
 #include <unistd.h>
 
 #define MAX_POOLS   4096
-#define MAX_HOSTS   65536
+#define MAX_HOSTS   131072
 #define MAX_WORDS   7
 #define BEAT_MS     100
 #define LINE_SIZE   512
@@ -406,6 +407,33 @@ static int quiet(struct tool *tool, char **words, int count)
 	return answer_number(publish(tool, host, word, NULL));
 }
 
+static int sweep(struct tool *tool, char **words, int count)
+{
+	const struct health_shm *shm = segment_writer_shm(tool->writer);
+	uint32_t next, p = 0;
+	struct segment_change change = { 0 };
+
+	(void) count;
+	while (p < shm->pool_count &&
+	       !text_is(health_shm_text(shm, shm->pools[p].name), words[1],
+	                strlen(words[1])))
+		p++;
+	if (p == shm->pool_count)
+		return -ENOENT;
+	change.host = shm->pools[p].first_host;
+	next = change.host + shm->pools[p].host_count;
+	for (; change.host < next; change.host++) {
+		if (make_word(words[2], weight_of(tool, change.host), 0,
+		              HEALTH_NONE, &change.word) < 0)
+			return -EINVAL;
+		change.pool_word = change.host + 1 == next
+			? pool_word(shm, p, change.host, change.word)
+			: health_shm_pool_word(shm, p);
+		segment_writer_publish(tool->writer, &change);
+	}
+	return answer_number(0);
+}
+
 static int weigh(struct tool *tool, char **words, int count)
 {
 	const struct health_shm *shm = segment_writer_shm(tool->writer);
@@ -464,6 +492,7 @@ static const struct command commands[] = {
 	{ "pool", add_pool, 3 }, { "observe", observe, 2 },
 	{ "host", add_host, 3 }, { "activate", activate, 1 },
 	{ "set", set, 3 }, { "quiet", quiet, 3 },
+		{ "sweep", sweep, 3 },
 	{ "weigh", weigh, 3 }, { "tell", tell, 3 }, { "flip", flip, 3 },
 	{ "heart", heart, 2 },
 };

@@ -21,6 +21,7 @@ typedef ngx_http_upstream_health_shm_balance_t balance_t;
 
 #define pick  ngx_http_upstream_health_shm_balance_pick
 #define weigh ngx_http_upstream_health_shm_balance_weigh
+#define many  ngx_http_upstream_health_shm_balance_many
 #define use   ngx_http_upstream_health_shm_balance_use
 #define done  ngx_http_upstream_health_shm_balance_done
 
@@ -968,6 +969,67 @@ static void no_memory(void **state)
 	}
 }
 
+/* --- many weights at once ----------------------------------------------- */
+
+static uint32_t halve(uint32_t i)
+{
+	return weights[i] / 2 + 1;
+}
+
+static uint32_t none(uint32_t i)
+{
+	(void) i;
+	return 0;
+}
+
+static uint32_t some(uint32_t i)
+{
+	return i % 3 ? 0 : (i % 10 + 1) * UNIT;
+}
+
+static uint32_t twice(uint32_t i)
+{
+	return i % 2 ? weights[i] * 2 : UNIT;
+}
+
+/* All weigh half, all go down, some come back, others weigh something else: told one by one or
+ * together, it comes to the same picks. */
+static void weights_together_are_as_one_by_one(void **state)
+{
+	enum { N = 300 };
+	static uint32_t (*const changes[])(uint32_t) = { halve, none, some,
+		                                         twice };
+	balance_t *one, *two;
+	uint32_t method, c, t, i;
+	ngx_uint_t host;
+
+	(void) state;
+	for (method = 0; method < HEALTH_BALANCE_COUNT; method++) {
+		random_weights(N);
+		one = create_from(method, N, 5);
+		two = create_from(method, N, 5);
+		for (c = 0; c < sizeof(changes) / sizeof(changes[0]); c++) {
+			many(two, 1);
+			for (i = 0; i < N; i++) {
+				weights[i] = changes[c](i);
+				weigh(one, i, weights[i]);
+				weigh(two, i, weights[i]);
+			}
+			many(two, 0);
+			for (t = 0; t < 1000; t++) {
+				host = pick(one, t, NULL, NULL);
+				assert_int_equal(host,
+				                 pick(two, t, NULL, NULL));
+				if (host == NONE)
+					break;
+				use(one, host);
+				use(two, host);
+			}
+		}
+		release();
+	}
+}
+
 #define story(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -995,6 +1057,7 @@ int main(void)
 		story(a_lighter_host_has_some_of_its_keys),
 		story(few_hosts_left_have_the_keys),
 		story(equal_names_share),
+		story(weights_together_are_as_one_by_one),
 		story(nothing_to_pick),
 		story(whoever_is_usable_is_found),
 		story(as_many_hosts_as_there_can_be),
