@@ -204,10 +204,9 @@ static void mend(struct mapping *mapping)
  * would soon wrap. */
 static const char *implausible(const struct health_header *header)
 {
-	const uint64_t most = UINT64_C(1) << 62;
-
-	return header->event_head >= most ||
-	                       (header->generation & ~HEALTH_SUPERSEDED) >= most
+	return header->event_head >= HEALTH_MAX_NUMBER ||
+	                       (header->generation & ~HEALTH_SUPERSEDED) >=
+	                               HEALTH_MAX_NUMBER
 	               ? "numbers out of bounds"
 	               : NULL;
 }
