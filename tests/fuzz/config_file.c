@@ -76,12 +76,9 @@ static void check_errors(const struct config_errors *errors)
 {
 	HOLDS(errors->count > 0 && errors->kept > 0);
 	HOLDS(errors->kept <= errors->count);
-	for (size_t i = 0; i < errors->kept; i++) {
-		const char *text = errors->texts[i];
-
-		HOLDS(text_is_printable(text, strlen(text)));
-		HOLDS(strstr(text, "allowed") || strstr(text, "Allowed"));
-	}
+	for (size_t i = 0; i < errors->kept; i++)
+		HOLDS(text_is_printable(errors->texts[i],
+		                        strlen(errors->texts[i])));
 }
 
 static void check_printed(const struct config *config)
