@@ -2,7 +2,6 @@
  *
  * A daemon without its sockets: configuration, state file, segment and rounds
  * are the real ones, in a directory of their own, and there is no network.
- * Names resolve if they end with ".test", and nothing listens anywhere.
  *
  * It is made once, since that takes as long as a thousand inputs.  Who changes
  * something puts it back.
@@ -10,6 +9,7 @@
 #ifndef CHECKERD_FUZZ_WORLD_H
 #define CHECKERD_FUZZ_WORLD_H
 
+#include "no_network.h"
 #include "scratch.h"
 
 #include "control.h"
@@ -19,7 +19,6 @@
 #include "rounds.h"
 #include "segment_writer.h"
 
-#include <netdb.h>
 #include <sys/stat.h>
 
 struct world {
@@ -31,40 +30,6 @@ struct world {
 	struct readers readers;
 	struct config *config;
 };
-
-/* In the libraries' place. */
-int connect(int fd, const struct sockaddr *address, socklen_t size)
-{
-	(void) fd;
-	(void) address;
-	(void) size;
-	errno = ECONNREFUSED;
-	return -1;
-}
-
-int getaddrinfo(const char *name, const char *service,
-                const struct addrinfo *hints, struct addrinfo **ret)
-{
-	static struct sockaddr_in in = { .sin_family = AF_INET };
-	static struct addrinfo found = { .ai_family = AF_INET,
-		                         .ai_socktype = SOCK_STREAM,
-		                         .ai_addrlen = sizeof(in),
-		                         .ai_addr = (void *) &in };
-	size_t size = name ? strlen(name) : 0;
-
-	(void) service;
-	(void) hints;
-	if (size < 5 || strcmp(name + size - 5, ".test") != 0)
-		return EAI_NONAME;
-	in.sin_addr.s_addr = htonl(0x7f000001);
-	*ret = &found;
-	return 0;
-}
-
-void freeaddrinfo(struct addrinfo *found)
-{
-	(void) found;
-}
 
 static inline const struct health_shm *world_shm(void *owner)
 {
