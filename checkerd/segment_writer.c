@@ -201,12 +201,13 @@ static void mend(struct mapping *mapping)
 }
 
 /* No process lives long enough to count so far: the numbers are not ours, and
- * would soon wrap. */
+ * would soon be more than readers take for numbers. */
 static const char *implausible(const struct health_header *header)
 {
-	return header->event_head >= HEALTH_MAX_NUMBER ||
-	                       (header->generation & ~HEALTH_SUPERSEDED) >=
-	                               HEALTH_MAX_NUMBER
+	const uint64_t most = HEALTH_MAX_NUMBER / 2;
+
+	return header->event_head >= most ||
+	                       (header->generation & ~HEALTH_SUPERSEDED) >= most
 	               ? "numbers out of bounds"
 	               : NULL;
 }
