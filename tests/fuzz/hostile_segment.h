@@ -8,6 +8,8 @@
  *	size of the file, 2 bytes: 0 as it should be, else as said
  *	patches: offset, 2 bytes; 1 to 8 bytes, given by the top three
  *	bits of an otherwise ignored byte; the bytes
+ *	a patch at 65535: those behind it come when the file was opened,
+ *	and found to be sound
  *
  * Numbers are little-endian.
  */
@@ -25,10 +27,13 @@
 #define SEGMENT_TEXT   "web: a b; spare: c"
 #define SEGMENT_OTHER  "web: b d a; new: e; spare: c"
 #define SEGMENT_LARGEST 32768
+#define SEGMENT_LATE    0xffff
 
 struct bytes {
 	unsigned char *data;
 	size_t size;
+	const uint8_t *late; /* patches */
+	size_t late_size;
 };
 
 /* As a reader that never saw the writer finds it. */
@@ -112,12 +117,32 @@ static inline void hostile_segment_topology(struct topology *ret,
 	                     SEGMENT_RING) == 0);
 }
 
+/* Returns how much of the patches was for now. */
+static inline size_t hostile_segment_patch(unsigned char *data,
+                                           const uint8_t *patches, size_t size)
+{
+	size_t at = 0;
+
+	while (at + 3 < size) {
+		size_t offset = (size_t) (patches[at] | patches[at + 1] << 8);
+		size_t count = (size_t) (patches[at + 2] >> 5) + 1;
+
+		at += 3;
+		if (offset == SEGMENT_LATE)
+			return at;
+		for (; count > 0 && at < size; count--, at++, offset++)
+			if (offset < SEGMENT_LARGEST)
+				data[offset] = patches[at];
+	}
+	return size;
+}
+
 /* The caller's to free; no data: the input is none. */
 static inline struct bytes hostile_segment(const uint8_t *input, size_t size)
 {
 	struct bytes segment = { 0 };
 	struct topology topology;
-	size_t at = 2, wanted;
+	size_t wanted, used;
 
 	if (size < 2)
 		return segment;
@@ -131,16 +156,16 @@ static inline struct bytes hostile_segment(const uint8_t *input, size_t size)
 	HOLDS(segment.data);
 	hostile_segment_fill(segment.data, &topology);
 	topology_clear(&topology);
-	while (at + 3 < size) {
-		size_t offset = (size_t) (input[at] | input[at + 1] << 8);
-		size_t count = (size_t) (input[at + 2] >> 5) + 1;
-
-		at += 3;
-		for (; count > 0 && at < size; count--, at++, offset++)
-			if (offset < SEGMENT_LARGEST)
-				segment.data[offset] = input[at];
-	}
+	used = 2 + hostile_segment_patch(segment.data, input + 2, size - 2);
+	segment.late = input + used;
+	segment.late_size = size - used;
 	return segment;
+}
+
+/* What changes behind the reader's back. */
+static inline void hostile_segment_change(struct bytes *segment)
+{
+	hostile_segment_patch(segment->data, segment->late, segment->late_size);
 }
 
 #endif

@@ -16,6 +16,8 @@
 #include "view.h"
 #include "view_json.h"
 
+#include <fcntl.h>
+
 /* Ends a stream and looks at what went into it. */
 static void check_text(FILE *stream, char **text, const size_t *size)
 {
@@ -140,6 +142,18 @@ static void route(const struct health_shm *shm)
 	}
 }
 
+/* In the file that is mapped. */
+static void change(const char *path, struct bytes *bytes)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	HOLDS(fd >= 0);
+	hostile_segment_change(bytes);
+	HOLDS(pwrite(fd, bytes->data, bytes->size, 0) ==
+	      (ssize_t) bytes->size);
+	close(fd);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes bytes = hostile_segment(data, size);
@@ -151,9 +165,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!bytes.data)
 		return 0;
 	scratch_write(scratch_path(path, "segment"), bytes.data, bytes.size);
-	free(bytes.data);
 	r = segment_reader_open(&reader, path, error);
 	HOLDS(r == 0 || r == -EBADMSG);
+	if (r == 0)
+		change(path, &bytes);
+	free(bytes.data);
 	if (r < 0)
 		return 0;
 	HOLDS(segment_reader_refresh(&reader, error) == 0);
