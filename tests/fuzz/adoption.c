@@ -36,13 +36,11 @@ static void check_publish(struct segment_writer *writer, const char *path)
 {
 	uint64_t word = health_word_make(HEALTH_UP, HEALTH_AUTO, 1, 0, 256, 0,
 	                                 HEALTH_L7OK);
-	struct health_event event = { .kind = HEALTH_HOST_UP,
-		                      .host_id = "b" },
+	struct health_event event = { .kind = HEALTH_HOST_UP, .host_id = "b" },
 			    found;
-	const struct segment_change change = { .host = 1,
-		                               .word = word,
-		                               .pool_word = 7,
-		                               .event = &event };
+	const struct segment_change change = {
+		.host = 1, .word = word, .pool_word = 7, .event = &event
+	};
 	struct segment_reader reader = { 0 };
 	char error[SEGMENT_READER_ERROR_SIZE];
 	uint64_t number;

@@ -182,8 +182,7 @@ void http_reply(struct http_request *request, unsigned status,
 	HOLDS((body != NULL) == (content_type != NULL));
 	HOLDS(!etag || strlen(etag) >= 2);
 	if (content_type && strcmp(content_type, "application/json") == 0) {
-		document =
-			json_loadb(body, size, JSON_REJECT_DUPLICATES, NULL);
+		document = json_loadb(body, size, JSON_REJECT_DUPLICATES, NULL);
 		HOLDS(json_is_object(document));
 		json_decref(document);
 	}
@@ -265,8 +264,7 @@ static void read_request(struct http_request *request, const uint8_t *data,
 		read_header(request, line);
 	request->body = at ? at : "";
 	/* a body may hold a NUL, what is before it does not */
-	request->body_size =
-		at ? (size_t) (request->text + size - at) : 0;
+	request->body_size = at ? (size_t) (request->text + size - at) : 0;
 }
 
 /* --- the target --------------------------------------------------------- */

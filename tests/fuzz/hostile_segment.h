@@ -21,11 +21,11 @@
 #include "../unit/fixture_config.h"
 #include "topology.h"
 
-#define SEGMENT_RING   4 /* changes and events */
-#define SEGMENT_HOSTS  3
-#define SEGMENT_HEAD   6 /* the ring went round */
-#define SEGMENT_TEXT   "web: a b; spare: c"
-#define SEGMENT_OTHER  "web: b d a; new: e; spare: c"
+#define SEGMENT_RING    4 /* changes and events */
+#define SEGMENT_HOSTS   3
+#define SEGMENT_HEAD    6 /* the ring went round */
+#define SEGMENT_TEXT    "web: a b; spare: c"
+#define SEGMENT_OTHER   "web: b d a; new: e; spare: c"
 #define SEGMENT_LARGEST 32768
 #define SEGMENT_LATE    0xffff
 
@@ -150,8 +150,8 @@ static inline struct bytes hostile_segment(const uint8_t *input, size_t size)
 	segment.size = topology.header.size;
 	wanted = (size_t) (input[0] | input[1] << 8);
 	if (wanted > 0)
-		segment.size = wanted < SEGMENT_LARGEST ? wanted
-		                                        : SEGMENT_LARGEST;
+		segment.size =
+			wanted < SEGMENT_LARGEST ? wanted : SEGMENT_LARGEST;
 	segment.data = calloc(1, SEGMENT_LARGEST);
 	HOLDS(segment.data);
 	hostile_segment_fill(segment.data, &topology);

@@ -24,8 +24,8 @@ struct transcript {
 
 static struct expectations expectations;
 
-static const struct expectation *
-compile(struct arena *arena, const char *text, enum expectation_form form)
+static const struct expectation *compile(struct arena *arena, const char *text,
+                                         enum expectation_form form)
 {
 	const struct expectation *expectation;
 	char problem[256];

@@ -78,8 +78,8 @@ static void show_hosts(const struct selection *selection)
 		view_host(out, &walk.pool, &walk.host);
 		check_text(out, &text, &size);
 		out = open_memstream(&text, &size);
-		HOLDS(view_json_dump(out, view_json_why(&walk.pool,
-		                                        &walk.host)) == 0);
+		HOLDS(view_json_dump(
+			      out, view_json_why(&walk.pool, &walk.host)) == 0);
 		check_json(out, &text, &size);
 		HOLDS(++count <= selection->shm->host_count);
 	}
@@ -149,8 +149,7 @@ static void change(const char *path, struct bytes *bytes)
 
 	HOLDS(fd >= 0);
 	hostile_segment_change(bytes);
-	HOLDS(pwrite(fd, bytes->data, bytes->size, 0) ==
-	      (ssize_t) bytes->size);
+	HOLDS(pwrite(fd, bytes->data, bytes->size, 0) == (ssize_t) bytes->size);
 	close(fd);
 }
 

@@ -56,8 +56,7 @@ static inline void world_make(struct world *world, const char *text)
 
 	log_set_level(-1);
 	HOLDS(mkdir(scratch_path(state, "state"), 0700) == 0);
-	HOLDS(asprintf(&whole,
-	               "[checkerd]\nsegment = %s\nstate_dir = %s\n%s",
+	HOLDS(asprintf(&whole, "[checkerd]\nsegment = %s\nstate_dir = %s\n%s",
 	               scratch_path(segment, "segment"), state, text) > 0);
 	scratch_write(scratch_path(path, "main.ini"), whole, strlen(whole));
 	free(whole);
@@ -65,8 +64,8 @@ static inline void world_make(struct world *world, const char *text)
 	HOLDS(control_new(&world->control, world->event, path, world_reloaded,
 	                  world) >= 0);
 	HOLDS(control_load(world->control) == 0);
-	world->config = config_ref(
-		(struct config *) control_config(world->control));
+	world->config =
+		config_ref((struct config *) control_config(world->control));
 	HOLDS(segment_writer_new(&world->writer, segment, 0600, &holder) == 0);
 	HOLDS(notify_new(&world->notify, world->event, world_shm, world, 0) >=
 	      0);
