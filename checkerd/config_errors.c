@@ -18,6 +18,16 @@ static char *copy(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
+/* Sections and names of files are shown as they were written. */
+static void make_printable(char *text)
+{
+	if (text_is_printable(text, strlen(text)))
+		return;
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
 void config_errors_add(struct config_errors *errors,
                        const struct config_place *place, const char *key,
                        const char *format, ...)
@@ -34,6 +44,8 @@ void config_errors_add(struct config_errors *errors,
 	if (vasprintf(&what, format, arguments) < 0)
 		what = NULL;
 	va_end(arguments);
+	if (what)
+		make_printable(what);
 	if (errors->count == 1) {
 		errors->key = copy(key);
 		errors->what = copy(what);
@@ -46,6 +58,7 @@ void config_errors_add(struct config_errors *errors,
 	                      place->section ? "]" : "", key ? " " : "",
 	                      key ? key : "", key ? ":" : "", what) < 0)
 		return;
+	make_printable(text);
 	errors->sections[errors->kept] = copy(place->section);
 	errors->texts[errors->kept++] = text;
 }

@@ -3,6 +3,7 @@
 
 #include "changes.h"
 #include "clock.h"
+#include "name_index.h"
 #include "util.h"
 
 #include <errno.h>
@@ -25,6 +26,11 @@ static void unref(json_t **value)
 	json_decref(*value);
 }
 
+static void free_index(struct name_index **index)
+{
+	name_index_free(*index);
+}
+
 /* --- reading ------------------------------------------------------------ */
 
 static int PRINTF_LIKE(2, 3) damaged(char problem[CONFIG_STATE_PROBLEM_SIZE],
@@ -38,13 +44,38 @@ static int PRINTF_LIKE(2, 3) damaged(char problem[CONFIG_STATE_PROBLEM_SIZE],
 	return -EINVAL;
 }
 
+/* What a set holds at most one row of.  Returns the number of the row that was
+ * noted before, 0 if there is none, or -ENOMEM. */
+static int64_t note(struct name_index *seen, const struct change *change,
+                    uint32_t number)
+{
+	CLEANUP(free_pointer) char *what = NULL;
+	size_t pool_size = strlen(change->pool);
+	int size = asprintf(&what, "%s %s", change->host ? change->host : "",
+	                    change->key);
+	uint32_t before;
+
+	if (size < 0) {
+		what = NULL;
+		return -ENOMEM;
+	}
+	before = name_index_find(seen, change->pool, pool_size, what,
+	                         (size_t) size);
+	if (before != NAME_INDEX_NONE)
+		return before;
+	return name_index_add(seen, change->pool, pool_size, what,
+	                      (size_t) size, number);
+}
+
 static int check(const json_t *document,
                  char problem[CONFIG_STATE_PROBLEM_SIZE])
 {
 	const json_t *version = json_object_get(document, "version");
 	const json_t *changes = json_object_get(document, "changes");
+	CLEANUP(free_index) struct name_index *seen = NULL;
 	struct change change;
 	const json_t *row;
+	int64_t before;
 	size_t i;
 
 	if (!json_is_integer(version) || !json_is_array(changes))
@@ -54,10 +85,21 @@ static int check(const json_t *document,
 		               "it is of version %" JSON_INTEGER_FORMAT
 		               ", allowed: %d",
 		               json_integer_value(version), CHANGES_VERSION);
+	seen = name_index_new((uint32_t) json_array_size(changes));
+	if (!seen)
+		return -ENOMEM;
 	json_array_foreach((json_t *) changes, i, row)
 	{
 		if (!change_read(row, &change))
 			return damaged(problem, "change %zu is none", i + 1);
+		before = note(seen, &change, (uint32_t) i + 1);
+		if (before < 0)
+			return -ENOMEM;
+		if (before > 0)
+			return damaged(problem,
+			               "changes %" PRId64 " and %zu are about "
+			               "the same",
+			               before, i + 1);
 	}
 	return 0;
 }

@@ -201,10 +201,10 @@ static void mend(struct mapping *mapping)
 }
 
 /* No process lives long enough to count so far: the numbers are not ours, and
- * would soon wrap. */
+ * would soon be more than readers take for numbers. */
 static const char *implausible(const struct health_header *header)
 {
-	const uint64_t most = UINT64_C(1) << 62;
+	const uint64_t most = HEALTH_MAX_NUMBER / 2;
 
 	return header->event_head >= most ||
 	                       (header->generation & ~HEALTH_SUPERSEDED) >= most

@@ -77,8 +77,8 @@ void host_snapshot(struct host_snapshot *ret, const struct health_shm *shm,
 	ret->detail_known = health_shm_detail(shm, host, detail) != 0;
 	if (!ret->detail_known)
 		memset(detail, 0, sizeof(*detail));
-	if (detail->reason_size > sizeof(detail->reason) - 1)
-		detail->reason_size = sizeof(detail->reason) - 1;
+	if (detail->reason_size > strlen(detail->reason))
+		detail->reason_size = (uint16_t) strlen(detail->reason);
 
 	ret->history_count = detail->recorded < HEALTH_HISTORY
 	                             ? detail->recorded

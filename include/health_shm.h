@@ -76,6 +76,7 @@ extern "C" {
 #define HEALTH_MAX_HOSTS    UINT32_C(1048576)
 #define HEALTH_MAX_RING     UINT32_C(1048576)
 #define HEALTH_MAX_STRINGS  UINT64_C(0x40000000)
+#define HEALTH_MAX_NUMBER   (UINT64_C(1) << 62) /* nobody lives to count so far */
 #define HEALTH_MAX_WEIGHT   UINT32_C(65535)
 #define HEALTH_WEIGHT_UNIT  UINT32_C(256) /* effective weight of weight 1 */
 #define HEALTH_HISTORY      8
@@ -776,9 +777,13 @@ static inline uint64_t health_shm_heartbeat(const struct health_shm *shm)
 	return health_load(&shm->header->heartbeat);
 }
 
+/* The number of the newest event; 0: none.  A number that no writer comes to
+ * is none: who counts up to it would never end. */
 static inline uint64_t health_shm_event_head(const struct health_shm *shm)
 {
-	return health_load(&shm->header->event_head);
+	uint64_t head = health_load(&shm->header->event_head);
+
+	return head < HEALTH_MAX_NUMBER ? head : 0;
 }
 
 /* Indices are the caller's to keep below the counts in `shm`. */

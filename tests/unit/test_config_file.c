@@ -221,6 +221,19 @@ static void long_section_names(void **state)
 	                    pool);
 }
 
+/* What an error shows of a file is harmless to a terminal. */
+static void section_names_that_are_no_text(void **state)
+{
+	static const char *const expected[] = {
+		"main.ini:1: [h?[1m?st web/a] unknown section, allowed: "
+		"[checkerd], [defaults], [pool NAME], [host POOL/ID], [notify]",
+		NULL
+	};
+
+	write_text(*state, "main.ini", "[h\033[1m\377st web/a]\n");
+	assert_reported(*state, expected);
+}
+
 static void lines_that_are_nothing(void **state)
 {
 	static const char text[] = "rise = 3\n"
@@ -418,6 +431,7 @@ int main(void)
 		TEST(long_lines),
 		TEST(a_long_line_with_a_comment_keeps_its_limit),
 		TEST(long_section_names),
+		TEST(section_names_that_are_no_text),
 		TEST(lines_that_are_nothing),
 		TEST(includes),
 		TEST(errors_name_the_file_they_are_in),

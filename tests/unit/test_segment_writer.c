@@ -447,6 +447,8 @@ static void numbers_and_parts_that_cannot_be_ours_are_refused(void **state)
 	} rows[] = {
 		{ offsetof(struct health_header, event_head), UINT64_MAX,
 		  "numbers out of bounds" },
+		{ offsetof(struct health_header, event_head),
+		  HEALTH_MAX_NUMBER - 1, "numbers out of bounds" },
 		{ offsetof(struct health_header, generation),
 		  HEALTH_SUPERSEDED - 1, "numbers out of bounds" },
 		{ offsetof(struct health_header, words_at), 4096,
