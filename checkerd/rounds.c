@@ -58,12 +58,25 @@ void rounds_judge(struct rounds *rounds, struct host *host,
 
 /* --- one probe ---------------------------------------------------------- */
 
+static struct flight *flight_new(struct rounds *rounds)
+{
+	struct flight *flight = rounds->idle;
+
+	if (!flight)
+		return malloc(sizeof(*flight));
+	rounds->idle = flight->next_idle;
+	return flight;
+}
+
 static void flight_free(struct flight *flight)
 {
+	struct rounds *rounds = flight->rounds;
+
 	config_unref(flight->config);
-	flight->rounds->in_flight--;
 	flight->target->flight = NULL;
-	free(flight);
+	rounds->in_flight--;
+	flight->next_idle = rounds->idle;
+	rounds->idle = flight;
 }
 
 void rounds_cancel(struct flight *flight)
@@ -309,7 +322,7 @@ static int take_off(struct rounds *rounds, struct target *target,
                     uint64_t now_us, uint32_t lateness_us)
 {
 	const struct host *host = target->hosts;
-	struct flight *flight = calloc(1, sizeof(*flight));
+	struct flight *flight = flight_new(rounds);
 	struct probe_wants wants = { 0 };
 	int r;
 
@@ -515,6 +528,8 @@ int rounds_new(struct rounds **ret, sd_event *event,
 
 void rounds_free(struct rounds *rounds)
 {
+	struct flight *flight;
+
 	if (!rounds)
 		return;
 	rounds_demand_clear(rounds);
@@ -523,6 +538,10 @@ void rounds_free(struct rounds *rounds)
 	     i++) {
 		rounds_cancel(rounds->fleet->targets[i].flight);
 		probe_line_clear(&rounds->lines[i]);
+	}
+	while ((flight = rounds->idle)) {
+		rounds->idle = flight->next_idle;
+		free(flight);
 	}
 	rounds_agents_free(rounds);
 	free(rounds->lines);

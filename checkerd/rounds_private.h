@@ -32,6 +32,7 @@
 #define CONFIRM_US UINT64_C(10000)
 
 struct flight {
+	struct flight *next_idle;
 	struct rounds *rounds;
 	struct target *target;
 	struct probe *probe;
@@ -66,6 +67,7 @@ struct rounds {
 	struct schedule questions; /* of agents */
 	sd_event_source *questions_timer;
 	uint32_t in_flight;     /* and calls under way */
+	struct flight *idle;    /* for probes to come */
 	struct demand *demands; /* see rounds_demand.c */
 	struct ramp *ramps;     /* see rounds_ramp.c */
 	struct {
