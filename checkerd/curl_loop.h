@@ -69,14 +69,19 @@ void curl_loop_free(struct curl_loop *loop);
 int curl_loop_add(struct curl_loop *loop, struct curl_transfer *transfer);
 
 /* A talk over a socket of the caller's, connected or about to be, in which
- * libcurl has no part.  It starts at once, and goes on whenever anything may
- * have changed; all that it returns but 0 is the same.  With `fd` negative it
- * is over, with `result`; it can not be called back before the event loop
- * comes round either way.  The socket is watched until curl_loop_close(),
- * which costs less than a watch for each of several talks. */
+ * libcurl has no part.  It starts at once, and goes on when there may be
+ * something to read, or room to send if it last returned EPOLLOUT.  With `fd`
+ * negative it is over, with `result`; it can not be called back before the
+ * event loop comes round either way.  The socket is watched until
+ * curl_loop_close(), which costs less than a watch for each of several
+ * talks. */
 int curl_loop_add_socket(struct curl_loop *loop,
                          struct curl_transfer *transfer, int fd,
                          CURLcode result);
+
+/* Whether nothing has come over such a socket since its last talk, nor its
+ * end. */
+bool curl_loop_is_quiet(const struct curl_loop *loop, int fd);
 
 /* Closes such a socket, after its talk. */
 void curl_loop_close(struct curl_loop *loop, int fd);
