@@ -13,8 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Probes due within so short a time of each other start together. */
-#define SLACK_US UINT64_C(1000)
+/* Probes due within so short a time of each other start together: waking up
+ * for each would cost more than the checks of a thousand hosts a second. */
+#define SLACK_US UINT64_C(3000)
 
 #define DAY_US (86400 * USEC_PER_SEC)
 
@@ -226,6 +227,7 @@ static void schedule_next(struct rounds *rounds, struct target *target,
 	const struct settings *settings = target->hosts->config->settings;
 	uint64_t turn =
 		segment_writer_detail(rounds->writer, target->index)->probes;
+	uint64_t due_us;
 
 	if (target->out_of_turn) {
 		target->out_of_turn = false;
@@ -236,11 +238,14 @@ static void schedule_next(struct rounds *rounds, struct target *target,
 		                                  rounds_interval_us(target)));
 		return;
 	}
-	schedule_set(&rounds->schedule, &target->timer,
-	             schedule_next_us(was_due_us, monotonic_us(),
-	                              rounds_interval_us(target),
-	                              settings->jitter_percent, target->index,
-	                              turn));
+	due_us = schedule_next_us(was_due_us, monotonic_us(),
+	                          rounds_interval_us(target),
+	                          settings->jitter_percent, target->index,
+	                          turn);
+	if (target->confirming)
+		rounds_hurry(rounds, target, due_us);
+	else
+		schedule_set(&rounds->schedule, &target->timer, due_us);
 }
 
 /* What a probe of its target means for one host. */
@@ -375,18 +380,29 @@ static struct target *target_of(struct schedule_entry *entry)
 	return (struct target *) entry;
 }
 
+void rounds_hurry(struct rounds *rounds, struct target *target, uint64_t due_us)
+{
+	schedule_set(&rounds->schedule, &target->timer, due_us);
+	if (due_us > rounds->exact_until_us)
+		rounds->exact_until_us = due_us;
+}
+
 void rounds_arm(struct rounds *rounds)
 {
 	const struct schedule_entry *first = schedule_first(&rounds->schedule);
+	uint64_t wake_us;
 
 	/* whoever waits for a place in flight is started by on_probe_done() */
 	if (!first ||
 	    rounds->in_flight >= rounds->fleet->config->max_concurrent)
 		return;
-	if (rounds->timer_us && rounds->timer_us <= first->due_us)
+	wake_us = first->due_us;
+	if (wake_us > rounds->exact_until_us)
+		wake_us += SLACK_US;
+	if (rounds->timer_us && rounds->timer_us <= wake_us)
 		return;
-	rounds->timer_us = first->due_us;
-	sd_event_source_set_time(rounds->timer, first->due_us);
+	rounds->timer_us = wake_us;
+	sd_event_source_set_time(rounds->timer, wake_us);
 	sd_event_source_set_enabled(rounds->timer, SD_EVENT_ONESHOT);
 }
 
@@ -512,7 +528,7 @@ int rounds_new(struct rounds **ret, sd_event *event,
 		r = prober_new(&rounds->prober, rounds->loop);
 	if (r >= 0)
 		r = sd_event_add_time(event, &rounds->timer, CLOCK_MONOTONIC,
-		                      UINT64_MAX, SLACK_US, on_timer, rounds);
+		                      UINT64_MAX, 1, on_timer, rounds);
 	if (r >= 0)
 		r = sd_event_source_set_exit_on_failure(rounds->timer, true);
 	if (r >= 0)
