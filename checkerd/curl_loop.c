@@ -415,20 +415,25 @@ static void run_deadlines(struct curl_loop *loop, uint64_t now)
 	                         &running);
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents,
-                 void *userdata)
+int curl_loop_turn(struct curl_loop *loop)
 {
-	struct curl_loop *loop = userdata;
 	struct epoll_event events[EVENTS_PER_TURN];
 	int count, i;
 
-	(void) source;
-	(void) revents;
 	begin_turn(loop);
-	count = epoll_wait(fd, events, ARRAY_SIZE(events), 0);
+	count = epoll_wait(loop->epoll_fd, events, ARRAY_SIZE(events), 0);
 	for (i = 0; i < count; i++)
 		socket_ready(loop, &events[i]);
 	return end_turn(loop);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents,
+                 void *userdata)
+{
+	(void) source;
+	(void) fd;
+	(void) revents;
+	return curl_loop_turn(userdata);
 }
 
 static int on_timer(sd_event_source *source, uint64_t at_us, void *userdata)

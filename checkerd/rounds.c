@@ -435,12 +435,15 @@ void rounds_start_due(struct rounds *rounds)
 static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata)
 {
 	struct rounds *rounds = userdata;
+	int r;
 
 	(void) source;
 	(void) due_us;
 	rounds->timer_us = 0;
+	/* which kept connections have ended meanwhile? */
+	r = curl_loop_turn(rounds->loop);
 	rounds_start_due(rounds);
-	return 0;
+	return r;
 }
 
 static void on_wake(void *userdata, uint64_t now_us)

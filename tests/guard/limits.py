@@ -22,7 +22,7 @@ LIMITS = {
     "check_fresh_calls": 8,
     "check_fresh_turn_calls": 4,
     "check_fresh_allocations": 0,
-    "check_kept_instructions": 8000,
+    "check_kept_instructions": 8600,
     "check_kept_calls": 2,
     "check_kept_turn_calls": 4,
     "check_kept_allocations": 0,

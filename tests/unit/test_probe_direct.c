@@ -256,6 +256,7 @@ static void test_an_answer_too_many_ends_a_connection(void **state)
 			HEALTH_L7OK);
 		while (__atomic_load_n(&answers_said, __ATOMIC_SEQ_CST) < 2 * i)
 			run_for(fixture, USEC_PER_MSEC);
+		assert_int_equal(curl_loop_turn(fixture->loop), 0);
 		assert_int_equal(backend.accepted, i);
 	}
 	probe_line_clear(&line);
