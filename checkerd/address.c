@@ -145,6 +145,32 @@ void address_from_ip(struct address *ret, const struct sockaddr *sockaddr,
 	address_set_port(ret, port);
 }
 
+static char *put_number(char *at, unsigned number)
+{
+	char digits[8], *digit = digits;
+
+	do
+		*digit++ = (char) ('0' + number % 10);
+	while ((number /= 10) > 0);
+	while (digit > digits)
+		*at++ = *--digit;
+	return at;
+}
+
+/* By hand: most checks send it, and printf() cost as much as the rest of the
+ * request. */
+static void put_ipv4(const struct sockaddr_in *in, char *at)
+{
+	const unsigned char *bytes = (const unsigned char *) &in->sin_addr;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		at = put_number(at, bytes[i]);
+		*at++ = i < 3 ? '.' : ':';
+	}
+	*put_number(at, ntohs(in->sin_port)) = '\0';
+}
+
 const char *address_text(const struct address *address, char *buffer)
 {
 	char host[INET6_ADDRSTRLEN];
@@ -161,9 +187,7 @@ const char *address_text(const struct address *address, char *buffer)
 		         address_port(address));
 		break;
 	default:
-		inet_ntop(AF_INET, &address->in.sin_addr, host, sizeof(host));
-		snprintf(buffer, ADDRESS_TEXT_SIZE, "%s:%u", host,
-		         address_port(address));
+		put_ipv4(&address->in, buffer);
 		break;
 	}
 	return buffer;

@@ -25,8 +25,10 @@
  * business, so that their sockets and deadlines are watched here, in the same
  * set and by the same timer.  Few last long: their deadlines are looked
  * through when the earliest that was ever set has come, not kept in order.
- * Sockets of the callers' own are registered once, edge-triggered, for all
- * that may happen to them, and stay so while nobody talks over them.
+ * Sockets of the callers' own are registered once, edge-triggered, after the
+ * first attempt to talk: one that need not wait to send is never reported as
+ * ready for it.  They stay so while nobody talks over them; one at which
+ * something happens then is forgotten, by which the caller knows.
  *
  * Ended transfers are collected after libcurl has returned, so that callbacks
  * run outside of it and may do what they like.
@@ -48,7 +50,9 @@
 #define TIMER_ACCURACY_US USEC_PER_MSEC /* 0 would mean 250 ms */
 #define WATCHES_MIN       256
 #define NEVER             UINT64_MAX
-#define ANYTHING          (EPOLLIN | EPOLLOUT | EPOLLET)
+/* What of a socket of the callers' is watched at all times, and sometimes. */
+#define WHAT_COMES (EPOLLIN | EPOLLRDHUP | EPOLLET)
+#define ANYTHING   (WHAT_COMES | EPOLLOUT)
 
 /* A multi and what it waits for. */
 struct bundle {
@@ -213,6 +217,22 @@ static void talk_end(struct curl_loop *loop, struct curl_transfer *transfer,
 	talk_link(transfer, &loop->ended);
 }
 
+/* Of one that was kept from an earlier talk there may be nothing to change. */
+static int own_watch(struct curl_loop *loop, struct curl_transfer *transfer,
+                     uint32_t events)
+{
+	struct watch *watch = watch_get(loop, transfer->talking.fd);
+
+	if (watch == NULL)
+		return -ENOMEM;
+	events = events & EPOLLOUT ? ANYTHING : WHAT_COMES;
+	if (watch->bundle != NULL || (watch->events & events) != events)
+		return watch_set(loop, transfer->talking.fd, NULL, transfer,
+		                 events);
+	watch->talker = transfer;
+	return 0;
+}
+
 static void talk_on(struct curl_loop *loop, struct curl_transfer *transfer)
 {
 	CURLcode result = CURLE_OK;
@@ -224,9 +244,10 @@ static void talk_on(struct curl_loop *loop, struct curl_transfer *transfer)
 		talk_end(loop, transfer, result);
 		return;
 	}
-	if (transfer->talking.own_socket)
-		return;
-	r = watch_set(loop, transfer->talking.fd, NULL, transfer, events);
+	r = transfer->talking.own_socket
+	            ? own_watch(loop, transfer, events)
+	            : watch_set(loop, transfer->talking.fd, NULL, transfer,
+	                        events);
 	if (r < 0) {
 		transfer->watch_error = r;
 		talk_end(loop, transfer, CURLE_RECV_ERROR);
@@ -290,8 +311,11 @@ static void socket_ready(struct curl_loop *loop,
 		talk_on(loop, watch->talker);
 		return;
 	}
-	if (watch->bundle == NULL)
+	if (watch->bundle == NULL) {
+		if (event->events != EPOLLOUT)
+			watch_forget(loop, fd);
 		return;
+	}
 	curl_multi_socket_action(
 		watch->bundle->multi, fd,
 		(event->events & EPOLLIN ? CURL_CSELECT_IN : 0) |
@@ -391,20 +415,25 @@ static void run_deadlines(struct curl_loop *loop, uint64_t now)
 	                         &running);
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents,
-                 void *userdata)
+int curl_loop_turn(struct curl_loop *loop)
 {
-	struct curl_loop *loop = userdata;
 	struct epoll_event events[EVENTS_PER_TURN];
 	int count, i;
 
-	(void) source;
-	(void) revents;
 	begin_turn(loop);
-	count = epoll_wait(fd, events, ARRAY_SIZE(events), 0);
+	count = epoll_wait(loop->epoll_fd, events, ARRAY_SIZE(events), 0);
 	for (i = 0; i < count; i++)
 		socket_ready(loop, &events[i]);
 	return end_turn(loop);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents,
+                 void *userdata)
+{
+	(void) source;
+	(void) fd;
+	(void) revents;
+	return curl_loop_turn(userdata);
 }
 
 static int on_timer(sd_event_source *source, uint64_t at_us, void *userdata)
@@ -454,31 +483,13 @@ int curl_loop_add(struct curl_loop *loop, struct curl_transfer *transfer)
 	return r;
 }
 
-/* Kept from an earlier talk it is watched already. */
-static int socket_watch(struct curl_loop *loop, struct curl_transfer *transfer,
-                        int fd)
-{
-	struct watch *watch = watch_get(loop, fd);
-
-	if (watch == NULL)
-		return -ENOMEM;
-	if (watch->bundle != NULL || watch->events != ANYTHING)
-		return watch_set(loop, fd, NULL, transfer, ANYTHING);
-	watch->talker = transfer;
-	return 0;
-}
-
 int curl_loop_add_socket(struct curl_loop *loop, struct curl_transfer *transfer,
                          int fd, CURLcode result)
 {
-	int r = 0;
+	int r;
 
 	assert(!transfer->added);
 	transfer->watch_error = 0;
-	if (fd >= 0)
-		r = socket_watch(loop, transfer, fd);
-	if (r < 0)
-		return r;
 	transfer->added = true;
 	transfer->talking.own_socket = true;
 	if (fd >= 0) {
@@ -492,6 +503,13 @@ int curl_loop_add_socket(struct curl_loop *loop, struct curl_transfer *transfer,
 	if (r < 0)
 		curl_loop_remove(loop, transfer);
 	return r;
+}
+
+bool curl_loop_is_quiet(const struct curl_loop *loop, int fd)
+{
+	return (uint32_t) fd < loop->watch_count &&
+	       loop->watches[fd].bundle == NULL &&
+	       loop->watches[fd].events != 0;
 }
 
 void curl_loop_close(struct curl_loop *loop, int fd)

@@ -69,14 +69,19 @@ void curl_loop_free(struct curl_loop *loop);
 int curl_loop_add(struct curl_loop *loop, struct curl_transfer *transfer);
 
 /* A talk over a socket of the caller's, connected or about to be, in which
- * libcurl has no part.  It starts at once, and goes on whenever anything may
- * have changed; all that it returns but 0 is the same.  With `fd` negative it
- * is over, with `result`; it can not be called back before the event loop
- * comes round either way.  The socket is watched until curl_loop_close(),
- * which costs less than a watch for each of several talks. */
+ * libcurl has no part.  It starts at once, and goes on when there may be
+ * something to read, or room to send if it last returned EPOLLOUT.  With `fd`
+ * negative it is over, with `result`; it can not be called back before the
+ * event loop comes round either way.  The socket is watched until
+ * curl_loop_close(), which costs less than a watch for each of several
+ * talks. */
 int curl_loop_add_socket(struct curl_loop *loop,
                          struct curl_transfer *transfer, int fd,
                          CURLcode result);
+
+/* Whether nothing had come over such a socket since its last talk, nor its
+ * end, when the loop last came round. */
+bool curl_loop_is_quiet(const struct curl_loop *loop, int fd);
 
 /* Closes such a socket, after its talk. */
 void curl_loop_close(struct curl_loop *loop, int fd);
@@ -84,6 +89,10 @@ void curl_loop_close(struct curl_loop *loop, int fd);
 /* Nothing is called back after this.  The transfer's connection is closed,
  * unless its socket is the caller's.  Transfers that are not in the loop are left alone. */
 void curl_loop_remove(struct curl_loop *loop, struct curl_transfer *transfer);
+
+/* Has the loop come round now, for all that is ready.  Not to be called from
+ * within a callback of a transfer.  Returns a negative errno. */
+int curl_loop_turn(struct curl_loop *loop);
 
 /* `wake` is called at the start of each turn that transfers take. */
 void curl_loop_set_wake(struct curl_loop *loop, curl_wake_fn wake,

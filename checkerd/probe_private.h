@@ -106,6 +106,7 @@ struct probe {
 		bool used;
 		bool opened; /* its connection was not a kept one */
 		bool odd;    /* its answer is for libcurl */
+		bool drained; /* nothing was left to be read */
 		int fd;
 		size_t sent;
 		uint64_t began_us;

@@ -48,10 +48,11 @@ static char *add_text(struct curl_slist **node, char *text, const char *name,
 }
 
 /* One block that the probe keeps: the list, then the text of what is made
- * here. */
+ * here.  The next host's may be a little longer. */
 static struct curl_slist *make_room(struct probe *probe, size_t size)
 {
 	if (size > probe->http.headers_size) {
+		size += ADDRESS_TEXT_SIZE;
 		free(probe->http.headers);
 		probe->http.headers_size = 0;
 		probe->http.headers = malloc(size);

@@ -13,8 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Probes due within so short a time of each other start together. */
-#define SLACK_US UINT64_C(1000)
+/* Probes due within so short a time of each other start together: waking up
+ * for each would cost more than the checks of a thousand hosts a second. */
+#define SLACK_US UINT64_C(3000)
 
 #define DAY_US (86400 * USEC_PER_SEC)
 
@@ -58,12 +59,25 @@ void rounds_judge(struct rounds *rounds, struct host *host,
 
 /* --- one probe ---------------------------------------------------------- */
 
+static struct flight *flight_new(struct rounds *rounds)
+{
+	struct flight *flight = rounds->idle;
+
+	if (!flight)
+		return malloc(sizeof(*flight));
+	rounds->idle = flight->next_idle;
+	return flight;
+}
+
 static void flight_free(struct flight *flight)
 {
+	struct rounds *rounds = flight->rounds;
+
 	config_unref(flight->config);
-	flight->rounds->in_flight--;
 	flight->target->flight = NULL;
-	free(flight);
+	rounds->in_flight--;
+	flight->next_idle = rounds->idle;
+	rounds->idle = flight;
 }
 
 void rounds_cancel(struct flight *flight)
@@ -213,6 +227,7 @@ static void schedule_next(struct rounds *rounds, struct target *target,
 	const struct settings *settings = target->hosts->config->settings;
 	uint64_t turn =
 		segment_writer_detail(rounds->writer, target->index)->probes;
+	uint64_t due_us;
 
 	if (target->out_of_turn) {
 		target->out_of_turn = false;
@@ -223,11 +238,14 @@ static void schedule_next(struct rounds *rounds, struct target *target,
 		                                  rounds_interval_us(target)));
 		return;
 	}
-	schedule_set(&rounds->schedule, &target->timer,
-	             schedule_next_us(was_due_us, monotonic_us(),
-	                              rounds_interval_us(target),
-	                              settings->jitter_percent, target->index,
-	                              turn));
+	due_us = schedule_next_us(was_due_us, monotonic_us(),
+	                          rounds_interval_us(target),
+	                          settings->jitter_percent, target->index,
+	                          turn);
+	if (target->confirming)
+		rounds_hurry(rounds, target, due_us);
+	else
+		schedule_set(&rounds->schedule, &target->timer, due_us);
 }
 
 /* What a probe of its target means for one host. */
@@ -309,7 +327,7 @@ static int take_off(struct rounds *rounds, struct target *target,
                     uint64_t now_us, uint32_t lateness_us)
 {
 	const struct host *host = target->hosts;
-	struct flight *flight = calloc(1, sizeof(*flight));
+	struct flight *flight = flight_new(rounds);
 	struct probe_wants wants = { 0 };
 	int r;
 
@@ -362,18 +380,29 @@ static struct target *target_of(struct schedule_entry *entry)
 	return (struct target *) entry;
 }
 
+void rounds_hurry(struct rounds *rounds, struct target *target, uint64_t due_us)
+{
+	schedule_set(&rounds->schedule, &target->timer, due_us);
+	if (due_us > rounds->exact_until_us)
+		rounds->exact_until_us = due_us;
+}
+
 void rounds_arm(struct rounds *rounds)
 {
 	const struct schedule_entry *first = schedule_first(&rounds->schedule);
+	uint64_t wake_us;
 
 	/* whoever waits for a place in flight is started by on_probe_done() */
 	if (!first ||
 	    rounds->in_flight >= rounds->fleet->config->max_concurrent)
 		return;
-	if (rounds->timer_us && rounds->timer_us <= first->due_us)
+	wake_us = first->due_us;
+	if (wake_us > rounds->exact_until_us)
+		wake_us += SLACK_US;
+	if (rounds->timer_us && rounds->timer_us <= wake_us)
 		return;
-	rounds->timer_us = first->due_us;
-	sd_event_source_set_time(rounds->timer, first->due_us);
+	rounds->timer_us = wake_us;
+	sd_event_source_set_time(rounds->timer, wake_us);
 	sd_event_source_set_enabled(rounds->timer, SD_EVENT_ONESHOT);
 }
 
@@ -406,12 +435,15 @@ void rounds_start_due(struct rounds *rounds)
 static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata)
 {
 	struct rounds *rounds = userdata;
+	int r;
 
 	(void) source;
 	(void) due_us;
 	rounds->timer_us = 0;
+	/* which kept connections have ended meanwhile? */
+	r = curl_loop_turn(rounds->loop);
 	rounds_start_due(rounds);
-	return 0;
+	return r;
 }
 
 static void on_wake(void *userdata, uint64_t now_us)
@@ -499,7 +531,7 @@ int rounds_new(struct rounds **ret, sd_event *event,
 		r = prober_new(&rounds->prober, rounds->loop);
 	if (r >= 0)
 		r = sd_event_add_time(event, &rounds->timer, CLOCK_MONOTONIC,
-		                      UINT64_MAX, SLACK_US, on_timer, rounds);
+		                      UINT64_MAX, 1, on_timer, rounds);
 	if (r >= 0)
 		r = sd_event_source_set_exit_on_failure(rounds->timer, true);
 	if (r >= 0)
@@ -515,6 +547,8 @@ int rounds_new(struct rounds **ret, sd_event *event,
 
 void rounds_free(struct rounds *rounds)
 {
+	struct flight *flight;
+
 	if (!rounds)
 		return;
 	rounds_demand_clear(rounds);
@@ -523,6 +557,10 @@ void rounds_free(struct rounds *rounds)
 	     i++) {
 		rounds_cancel(rounds->fleet->targets[i].flight);
 		probe_line_clear(&rounds->lines[i]);
+	}
+	while ((flight = rounds->idle)) {
+		rounds->idle = flight->next_idle;
+		free(flight);
 	}
 	rounds_agents_free(rounds);
 	free(rounds->lines);

@@ -20,7 +20,7 @@ struct demand {
 static void hurry(struct rounds *rounds, struct target *target)
 {
 	target->out_of_turn = true;
-	schedule_set(&rounds->schedule, &target->timer, monotonic_us());
+	rounds_hurry(rounds, target, monotonic_us());
 }
 
 int rounds_probe(struct rounds *rounds, const char *pool, const char *id,

@@ -32,6 +32,7 @@
 #define CONFIRM_US UINT64_C(10000)
 
 struct flight {
+	struct flight *next_idle;
 	struct rounds *rounds;
 	struct target *target;
 	struct probe *probe;
@@ -58,6 +59,7 @@ struct rounds {
 	struct prober *prober;
 	sd_event_source *timer;
 	uint64_t timer_us;
+	uint64_t exact_until_us; /* what is due until then starts on time */
 	struct fleet *fleet;      /* NULL before the first install */
 	struct probe_line *lines; /* by target: its kept connection */
 	struct schedule schedule;
@@ -66,6 +68,7 @@ struct rounds {
 	struct schedule questions; /* of agents */
 	sd_event_source *questions_timer;
 	uint32_t in_flight;     /* and calls under way */
+	struct flight *idle;    /* for probes to come */
 	struct demand *demands; /* see rounds_demand.c */
 	struct ramp *ramps;     /* see rounds_ramp.c */
 	struct {
@@ -112,6 +115,11 @@ struct probe_line *rounds_line(const struct rounds *rounds,
 uint64_t rounds_interval_us(const struct target *target);
 
 bool rounds_is_probed(const struct target *target);
+
+/* Schedules a probe that somebody waits for: it is not put together with
+ * others that are due a little later. */
+void rounds_hurry(struct rounds *rounds, struct target *target,
+                  uint64_t due_us);
 
 void rounds_start_due(struct rounds *rounds);
 void rounds_arm(struct rounds *rounds);

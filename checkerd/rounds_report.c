@@ -44,7 +44,7 @@ static void suspect(struct rounds *rounds, struct host *host)
 	if (due_us < target->started_us + CONFIRM_US)
 		due_us = target->started_us + CONFIRM_US;
 	if (due_us < target->timer.due_us)
-		schedule_set(&rounds->schedule, &target->timer, due_us);
+		rounds_hurry(rounds, target, due_us);
 }
 
 static struct verdict blamed(const struct host *host,

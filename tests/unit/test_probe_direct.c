@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The text may have any bytes: what it says is set by set_answer(). */
 static char answer_text[300];
@@ -256,7 +257,53 @@ static void test_an_answer_too_many_ends_a_connection(void **state)
 			HEALTH_L7OK);
 		while (__atomic_load_n(&answers_said, __ATOMIC_SEQ_CST) < 2 * i)
 			run_for(fixture, USEC_PER_MSEC);
+		assert_int_equal(curl_loop_turn(fixture->loop), 0);
 		assert_int_equal(backend.accepted, i);
+	}
+	probe_line_clear(&line);
+	backend_stop(&backend);
+}
+
+static bool judged; /* the first answer was */
+
+static void script_afterthought(struct backend *backend, int fd)
+{
+	int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	backend_hear(backend, fd);
+	backend_say(fd, OK_ANSWER, strlen(OK_ANSWER));
+	while (!__atomic_load_n(&judged, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	backend_say(fd, OK_ANSWER, strlen(OK_ANSWER));
+	__atomic_add_fetch(&answers_said, 1, __ATOMIC_SEQ_CST);
+	backend_wait_for_end(fd);
+}
+
+/* Nor is what comes over a connection that is only kept. */
+static void test_an_afterthought_ends_a_connection(void **state)
+{
+	struct fixture *fixture = *state;
+	struct settings settings = picky_settings();
+	struct probe_line line = { 0 };
+	struct backend backend;
+	unsigned i;
+
+	settings.keepalive = true;
+	fixture->line = &line;
+	answers_said = 0;
+	backend_start(&backend, "127.0.0.1", script_afterthought, "");
+	for (i = 1; i <= 3; i++) {
+		__atomic_store_n(&judged, false, __ATOMIC_SEQ_CST);
+		assert_int_equal(
+			probe_once(fixture, &backend.address, &settings)
+				.outcome,
+			HEALTH_L7OK);
+		assert_int_equal(backend.accepted, i);
+		__atomic_store_n(&judged, true, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(&answers_said, __ATOMIC_SEQ_CST) < i)
+			run_for(fixture, USEC_PER_MSEC);
+		assert_int_equal(curl_loop_turn(fixture->loop), 0);
 	}
 	probe_line_clear(&line);
 	backend_stop(&backend);
@@ -273,6 +320,7 @@ int main(void)
 		TEST(test_a_kept_connection_may_turn_odd),
 		TEST(test_nothing_stays_open),
 		TEST(test_an_answer_too_many_ends_a_connection),
+		TEST(test_an_afterthought_ends_a_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
