@@ -80,11 +80,10 @@ size_t ngx_sock_ntop(struct sockaddr *address, socklen_t size, u_char *text,
 	return 7;
 }
 
-/* Of an upstream without servers: this is not about its snapshot. */
-ngx_int_t ngx_http_upstream_health_shm_take_over(conf_t *conf)
+/* Nobody looks at the words. */
+void ngx_http_upstream_health_shm_refresh(conf_t *conf)
 {
 	(void) conf;
-	return NGX_OK;
 }
 
 /* --- a configuration ---------------------------------------------------- */
@@ -102,7 +101,7 @@ struct configuration {
 };
 
 /* `spare`, and `web` twice, once without servers. */
-static void configure(struct configuration *configuration)
+static void configure(struct configuration *configuration, segment_t *segment)
 {
 	static char *const names[] = { "spare", "web", "web" };
 	ngx_sockaddr_t *address = configuration->addresses;
@@ -114,6 +113,7 @@ static void configure(struct configuration *configuration)
 		conf->name.data = (u_char *) names[i];
 		conf->name.len = strlen(names[i]);
 		conf->upstream = &configuration->upstream;
+		conf->segment = segment;
 		conf->pooled = i == 2;
 		configuration->sorted[i] = conf;
 	}
@@ -133,14 +133,15 @@ static void configure(struct configuration *configuration)
 	configuration->peers.peer = configuration->peer;
 	configuration->peers.number = PEERS;
 	configuration->upstream.peer.data = &configuration->peers;
+	segment->upstreams.elts = configuration->sorted;
+	segment->upstreams.nelts = UPSTREAMS;
 }
 
 /* --- what holds --------------------------------------------------------- */
 
 static void check_addresses(const struct health_shm *shm, conf_t *conf)
 {
-	HOLDS(conf->naddresses <= conf->room);
-	HOLDS(conf->room <= shm->host_count);
+	HOLDS(conf->naddresses <= shm->host_count);
 	HOLDS(conf->npools <= shm->pool_count);
 	for (ngx_uint_t i = 0; i < conf->npools; i++)
 		HOLDS(conf->pools[i] < shm->pool_count);
@@ -198,14 +199,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!health_shm_attach(&segment.shm, exact, bytes.size)) {
 		hostile_segment_change(&bytes);
 		memcpy(exact, bytes.data, bytes.size);
-		configure(&configuration);
-		segment.upstreams.elts = configuration.sorted;
-		segment.upstreams.nelts = UPSTREAMS;
-		HOLDS(ngx_http_upstream_health_shm_match(&segment) == NGX_OK);
-		for (int i = 0; i < UPSTREAMS; i++)
-			check_addresses(&segment.shm, &configuration.confs[i]);
-		check_members(&configuration.confs[0]);
-		check_members(&configuration.confs[1]);
+		configure(&configuration, &segment);
+		HOLDS(ngx_http_upstream_health_shm_link_pools(&segment) ==
+		      NGX_OK);
+		for (int i = 0; i < UPSTREAMS; i++) {
+			conf_t *conf = &configuration.confs[i];
+			ngx_uint_t work = (ngx_uint_t) -1;
+
+			if (conf->pooled)
+				continue;
+			HOLDS(ngx_http_upstream_health_shm_match(
+				      conf, &work) == NGX_OK);
+			check_addresses(&segment.shm, conf);
+			check_members(conf);
+		}
 		check_hosts(&segment.shm);
 		free_blocks();
 	}
