@@ -40,6 +40,7 @@ int api_find(const struct api *api, const char *pool, const char *host,
 	ret->host = &ret->pool->hosts[h];
 	ret->host_index =
 		segment_writer_shm(api->writer)->pools[p].first_host + h;
+	rounds_settle(api->rounds, ret->host_index);
 	return 0;
 }
 

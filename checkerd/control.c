@@ -176,8 +176,10 @@ static void finish_reload(struct control *control, struct task *task,
 	int r = made->error;
 
 	log_errors(&made->errors);
+	if (r == 0)
+		r = made->product_error;
 	if (r == 0) {
-		r = rounds_install(control->rounds, made->config);
+		r = rounds_install(control->rounds, made->product);
 		if (r < 0)
 			put_back(control);
 	}
@@ -269,9 +271,9 @@ static void finish_order(struct control *control, struct task *task,
 	done(task);
 }
 
-static void finish_failure(struct task *task)
+static void finish_failure(struct task *task, int error)
 {
-	refuse_unkept(task, "the segment cannot be replaced", task->failure);
+	refuse_unkept(task, "the segment cannot be replaced", error);
 }
 
 static void finish_rebuild(struct control *control, struct task *task,
@@ -290,13 +292,17 @@ static void finish_rebuild(struct control *control, struct task *task,
 		                              : made->state_error);
 		return;
 	}
-	r = rounds_install(control->rounds, made->config);
+	if (made->product_error) {
+		finish_failure(task, made->product_error);
+		return;
+	}
+	r = rounds_install(control->rounds, made->product);
 	if (r < 0) {
 		task->failure = r;
 		if (put_back(control) == 0)
 			control->current = task;
 		else
-			finish_failure(task);
+			finish_failure(task, r);
 		return;
 	}
 	take_over(control, made);
@@ -328,7 +334,7 @@ static void on_made(void *owner, struct config_made *made)
 		finish_start(control, made);
 	} else if (task->failure) {
 		log_notes(made);
-		finish_failure(task);
+		finish_failure(task, task->failure);
 	} else if (task->reload) {
 		finish_reload(control, task, made);
 	} else if (task->rebuilds) {
@@ -505,6 +511,27 @@ static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
 
 /* --- life --------------------------------------------------------------- */
 
+/* The first configuration waits for the rounds to begin. */
+static int make_successor(void *owner, struct config *config, void **ret)
+{
+	struct control *control = owner;
+	struct successor *successor = NULL;
+	int r = 0;
+
+	if (control->rounds)
+		r = rounds_prepare(control->rounds, config, &successor);
+	*ret = successor;
+	return r;
+}
+
+static void free_successor(void *successor)
+{
+	successor_free(successor);
+}
+
+static const struct config_maker successors = { make_successor,
+	                                        free_successor };
+
 int control_new(struct control **ret, sd_event *event, const char *path,
                 control_reloaded_fn *reloaded, void *owner)
 {
@@ -516,7 +543,8 @@ int control_new(struct control **ret, sd_event *event, const char *path,
 	control->last = &control->first;
 	control->reloaded = reloaded;
 	control->owner = owner;
-	r = config_loader_new(&control->loader, event, path, on_made, control);
+	r = config_loader_new(&control->loader, event, path, &successors,
+	                      on_made, control);
 	if (r >= 0)
 		r = sd_event_add_time(event, &control->lease, CLOCK_REALTIME,
 		                      UINT64_MAX, LEASE_ACCURACY_US, on_lease,
@@ -539,8 +567,13 @@ int control_load(struct control *control)
 
 int control_start(struct control *control, struct rounds *rounds)
 {
-	int r = rounds_install(rounds, control->config);
+	struct successor *first;
+	int r = rounds_prepare(rounds, control->config, &first);
 
+	if (r < 0)
+		return r;
+	r = rounds_install(rounds, first);
+	successor_free(first);
 	if (r < 0)
 		return r;
 	control->rounds = rounds;

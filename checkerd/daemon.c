@@ -18,6 +18,7 @@
 #include "publication.h"
 #include "report_receiver.h"
 #include "rounds.h"
+#include "segment_draft.h"
 #include "segment_writer.h"
 #include "util.h"
 
