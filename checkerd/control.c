@@ -16,6 +16,9 @@
 #define LEASE_ACCURACY_US UINT64_C(10000)
 #define LEASE_RETRY_US    USEC_PER_SEC
 
+/* Leases that ended together end in turns of so long, between probes. */
+#define TURN_US USEC_PER_MSEC
+
 /* Something to do, and whom to tell. */
 struct task {
 	struct task *next;
@@ -26,12 +29,15 @@ struct task {
 	void *owner;
 	bool rebuilds; /* a new configuration is made for it */
 	int failure;   /* it is refused once the disk is as it was before */
+	json_t *ended; /* leases: their rows, and how many have been ended */
+	size_t ended_count;
 };
 
 struct control {
 	struct config_loader *loader;
 	struct rounds *rounds;
 	sd_event_source *lease;
+	sd_event_source *turn; /* leases of the current task */
 	struct config *config; /* in force */
 	control_reloaded_fn *reloaded;
 	void *owner;
@@ -47,6 +53,7 @@ static void task_free(struct task *task)
 	free((char *) task->operation.pool);
 	free((char *) task->operation.host);
 	json_decref(task->operation.body);
+	json_decref(task->ended);
 	free(task);
 }
 
@@ -138,9 +145,7 @@ static void log_notes(const struct config_made *made)
 
 static void watch_leases(struct control *control)
 {
-	struct change change;
-	uint64_t end_us =
-		changes_next_end_us(control_changes(control), &change);
+	uint64_t end_us = changes_next_end_us(control_changes(control));
 
 	sd_event_source_set_time(control->lease, end_us ? end_us : UINT64_MAX);
 	sd_event_source_set_enabled(control->lease,
@@ -249,11 +254,9 @@ static int order(struct control *control, const struct operation *operation)
 static void finish_order(struct control *control, struct task *task,
                          struct config_made *made)
 {
-	/* the end of a lease is on disk since it began */
-	bool binding = task->operation.kind == OPERATION_EXPIRE;
 	int r;
 
-	if (made && made->state_error && !binding) {
+	if (made && made->state_error) {
 		refuse_unkept(task, "the change cannot be kept",
 		              made->state_error);
 		return;
@@ -269,6 +272,29 @@ static void finish_order(struct control *control, struct task *task,
 	}
 	log_change(&task->operation);
 	done(task);
+}
+
+/* That they end is on disk since they began: it stands, kept anew or not. */
+static void finish_leases(struct control *control, struct task *task,
+                          struct config_made *made)
+{
+	log_notes(made);
+	take_over(control, made);
+	control->current = task;
+	sd_event_source_set_enabled(control->turn, SD_EVENT_ON);
+}
+
+/* A host that is gone needs no order to end. */
+static void end_lease(struct control *control, const json_t *row)
+{
+	struct operation operation = { .kind = OPERATION_EXPIRE };
+	struct change change;
+
+	change_read(row, &change);
+	operation.pool = change.pool;
+	operation.host = change.host;
+	if (order(control, &operation) == 0)
+		log_change(&operation);
 }
 
 static void finish_failure(struct task *task, int error)
@@ -339,10 +365,31 @@ static void on_made(void *owner, struct config_made *made)
 		finish_reload(control, task, made);
 	} else if (task->rebuilds) {
 		finish_rebuild(control, task, made);
+	} else if (task->ended) {
+		finish_leases(control, task, made);
 	} else {
 		finish_order(control, task, made);
 	}
 	advance(control);
+}
+
+static int on_turn(sd_event_source *source, void *userdata)
+{
+	struct control *control = userdata;
+	struct task *task = control->current;
+	uint64_t end_us = monotonic_us() + TURN_US;
+
+	while (task->ended_count < json_array_size(task->ended)) {
+		end_lease(control,
+		          json_array_get(task->ended, task->ended_count++));
+		if (monotonic_us() >= end_us)
+			return 0;
+	}
+	sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	control->current = NULL;
+	done(task);
+	advance(control);
+	return 0;
 }
 
 /* --- the queue ---------------------------------------------------------- */
@@ -367,7 +414,11 @@ static void operate(struct control *control, struct task *task)
 		       "it has been changed since, read it again");
 		return;
 	}
-	if (!task->reload)
+	if (task->operation.kind == OPERATION_EXPIRE && !task->reload) {
+		task->ended = changes_ended(before, task->operation.at_us);
+		r = task->ended ? 0 : -ENOMEM;
+	}
+	if (r == 0 && !task->reload)
 		r = changes_apply(before, config_loader_files(control->loader),
 		                  control->config, &task->operation, &after,
 		                  &refusal);
@@ -459,10 +510,10 @@ void control_operate(struct control *control, const struct operation *operation,
 		.owner = owner,
 		.rebuilds = !operation_is_order(operation),
 	};
-	task->operation.pool = strdup(operation->pool);
+	task->operation.pool = operation->pool ? strdup(operation->pool) : NULL;
 	task->operation.host = operation->host ? strdup(operation->host) : NULL;
 	task->operation.body = json_incref(operation->body);
-	if (!task->operation.pool ||
+	if ((operation->pool && !task->operation.pool) ||
 	    (operation->host && !task->operation.host)) {
 		lack_memory(tell, owner);
 		task_free(task);
@@ -491,17 +542,13 @@ static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
 {
 	struct control *control = userdata;
 	uint64_t now_us = realtime_us();
-	struct change change;
-	uint64_t end_us =
-		changes_next_end_us(control_changes(control), &change);
+	uint64_t end_us = changes_next_end_us(control_changes(control));
 
 	(void) source;
 	(void) due_us;
 	if (end_us && end_us <= now_us)
 		control_operate(control,
 		                &(struct operation) { .kind = OPERATION_EXPIRE,
-		                                      .pool = change.pool,
-		                                      .host = change.host,
 		                                      .at_us = now_us },
 		                NULL, on_lease_ended, control);
 	else
@@ -551,6 +598,10 @@ int control_new(struct control **ret, sd_event *event, const char *path,
 		                      control);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(control->lease, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_defer(event, &control->turn, on_turn, control);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(control->turn, SD_EVENT_OFF);
 	if (r < 0) {
 		control_free(control);
 		return r;
@@ -596,6 +647,7 @@ void control_free(struct control *control)
 	}
 	config_loader_free(control->loader);
 	sd_event_source_disable_unref(control->lease);
+	sd_event_source_disable_unref(control->turn);
 	config_unref(control->config);
 	free(control);
 }
