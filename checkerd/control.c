@@ -174,6 +174,18 @@ static int put_back(struct control *control)
 	return config_loader_record(control->loader, control_changes(control));
 }
 
+/* What fails goes now: the next may be prepared at once. */
+static int install(struct control *control, struct config_made *made)
+{
+	int r = rounds_install(control->rounds, made->product);
+
+	if (r < 0) {
+		successor_free(made->product);
+		made->product = NULL;
+	}
+	return r;
+}
+
 static void finish_reload(struct control *control, struct task *task,
                           struct config_made *made)
 {
@@ -184,7 +196,7 @@ static void finish_reload(struct control *control, struct task *task,
 	if (r == 0)
 		r = made->product_error;
 	if (r == 0) {
-		r = rounds_install(control->rounds, made->product);
+		r = install(control, made);
 		if (r < 0)
 			put_back(control);
 	}
@@ -322,7 +334,7 @@ static void finish_rebuild(struct control *control, struct task *task,
 		finish_failure(task, made->product_error);
 		return;
 	}
-	r = rounds_install(control->rounds, made->product);
+	r = install(control, made);
 	if (r < 0) {
 		task->failure = r;
 		if (put_back(control) == 0)

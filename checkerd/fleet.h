@@ -33,6 +33,7 @@ struct host {
 	struct verdict verdict;
 	struct agent_state agent_state; /* what holds by its agent's word */
 	bool agent_is_new; /* what the segment has of its agent, another said */
+	bool shown; /* the daemon's: its settings are in the segment */
 	uint32_t ramp;   /* share of the weight since it recovered */
 	uint16_t weight; /* this and `admin` begin as configured */
 	uint8_t admin;   /* enum health_admin */

@@ -55,9 +55,10 @@ static void advise(struct rounds *rounds, struct host *host,
 static void obey(struct rounds *rounds, struct host *host,
                  struct agent_state state, const char *text)
 {
-	struct health_detail *detail =
-		segment_writer_edit(rounds->writer, host->index);
+	struct health_detail *detail;
 
+	rounds_settle(rounds, host->index);
+	detail = segment_writer_edit(rounds->writer, host->index);
 	detail->agent_at_us = realtime_us();
 	detail->agent_silent = 0;
 	detail->agent_outcome = HEALTH_NONE;

@@ -164,7 +164,6 @@ static void exchange(struct rounds *rounds, struct successor *next)
 
 int rounds_install(struct rounds *rounds, struct successor *next)
 {
-	enum segment_fate fate = segment_draft_fate(next->draft);
 	bool starting = rounds->fleet == NULL;
 	int r;
 
@@ -184,12 +183,12 @@ int rounds_install(struct rounds *rounds, struct successor *next)
 		hand_over(rounds, next);
 	rounds_demand_moved(rounds, next->draft);
 	rounds_ramp_moved(rounds, next->draft);
-	rounds_sweep_all(rounds, fate == SEGMENT_ADOPTED, starting);
+	rounds_sweep_all(rounds, starting);
 	for (uint32_t p = 0; p < rounds->fleet->pool_count; p++)
 		if (rounds->fleet->pools[p].panic !=
 		    rounds->fleet->pools[p].panic_told)
 			rounds_tell_panic(rounds, p);
 	rounds_beat(rounds);
 	schedule_all(rounds, starting);
-	return fate;
+	return (int) segment_draft_fate(next->draft);
 }

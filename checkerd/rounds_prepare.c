@@ -107,6 +107,7 @@ void rounds_take_over(const struct rounds *rounds, struct successor *next,
 	if (segment_draft_fate(next->draft) == SEGMENT_ADOPTED)
 		return;
 	rounds_show_settings(host, &detail);
+	host->shown = true;
 	segment_draft_set(next->draft, host->index,
 	                  word ? word : fleet_word(next->fleet, host), &detail);
 }

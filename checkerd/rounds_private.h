@@ -93,7 +93,6 @@ struct rounds {
 	struct {
 		sd_event_source *turn;
 		struct pool *first, **last; /* by pool->next_to_sweep */
-		bool shows; /* settings, too, of the file that stayed */
 		bool starting;
 	} sweep; /* see rounds_sweep.c */
 	struct {
@@ -189,7 +188,7 @@ void rounds_sweep_free(struct rounds *rounds);
 
 /* The segment is no longer right about any host of a pool, of all pools. */
 void rounds_sweep(struct rounds *rounds, struct pool *pool);
-void rounds_sweep_all(struct rounds *rounds, bool shows, bool starting);
+void rounds_sweep_all(struct rounds *rounds, bool starting);
 void rounds_sweep_finish(struct rounds *rounds);
 
 /* The word of a host, with all that was decided of it before now. */

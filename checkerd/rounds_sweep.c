@@ -19,11 +19,13 @@
 
 /* --- one host ----------------------------------------------------------- */
 
-static void show(struct rounds *rounds, const struct host *host)
+/* Of the file that stayed.  Once: orders may change what is shown. */
+static void show(struct rounds *rounds, struct host *host)
 {
 	struct health_detail *detail =
 		segment_writer_edit(rounds->writer, host->index);
 
+	host->shown = true;
 	rounds_show_settings(host, detail);
 	if (memcmp(detail, segment_writer_detail(rounds->writer, host->index),
 	           sizeof(*detail)) != 0)
@@ -44,7 +46,7 @@ static void sweep_host(struct rounds *rounds, struct host *host)
 	uint64_t before = health_shm_word(segment_writer_shm(rounds->writer),
 	                                  host->index);
 
-	if (rounds->sweep.shows)
+	if (!host->shown)
 		show(rounds, host);
 	if (!rounds->sweep.starting)
 		rounds_ramp_consider(rounds, host, before);
@@ -122,9 +124,8 @@ void rounds_sweep(struct rounds *rounds, struct pool *pool)
 	go_on(rounds);
 }
 
-void rounds_sweep_all(struct rounds *rounds, bool shows, bool starting)
+void rounds_sweep_all(struct rounds *rounds, bool starting)
 {
-	rounds->sweep.shows = shows;
 	rounds->sweep.starting = starting;
 	for (uint32_t p = 0; p < rounds->fleet->pool_count; p++)
 		put_in_line(rounds, &rounds->fleet->pools[p]);
