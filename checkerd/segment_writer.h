@@ -39,8 +39,8 @@ void segment_writer_free(struct segment_writer *writer); /* accepts NULL */
 uint64_t segment_writer_told(const struct segment_writer *writer);
 
 /* Gives the drafted file its name and marks the one before superseded, which
- * is the draft's from then on; nothing of it stays to be done if the present
- * file was adopted.  On error the one before stays in force, and the draft is
+ * is the draft's from then on; the file that stays (SEGMENT_ADOPTED) is signed
+ * anew after a start.  On error the one before stays in force, and the draft is
  * of no use any more. */
 int segment_writer_activate(struct segment_writer *writer,
                             struct segment_draft *draft);
