@@ -1,85 +1,41 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a check costs, with fresh and with kept connections, beside HAProxy's, in
-one run.
+"""What a check costs, with fresh and with kept connections, beside HAProxy's
+and beside the floor, in one run.
 
-usage: checker_cost.py BUILD_DIR [--hosts N] [--interval S] [--rounds N]
+usage: checker_cost.py [BUILD_DIR] [--hosts N] [--interval S] [--rounds N]
+                       [--seconds S]
 
-Both check the same hosts (addresses of 127.0.0.0/8 on one port) of one local
+All check the same hosts (addresses of 127.0.0.0/8 on one port) of one local
 backend, in turn, `rounds` times; figures are medians.  CPU is user plus system
-time of the checker's processes; checks are counted at the backend.
+time of the checker's processes; checks are counted at the backend.  The floor
+is epoll_floor.c: a request written and an answer read, and nothing else.
 """
 import argparse
+import math
 import mmap
-import os
-import signal
 import statistics
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 
-HERTZ = os.sysconf("SC_CLK_TCK")
-PORT = 15080  # below what the kernel hands out
-
-HAPROXY = """
-global
-  maxconn 100
-  nbthread 1
-defaults
-  mode http
-  timeout connect 1s
-  timeout check 2s
-  timeout client 5s
-  timeout server 5s
-frontend f
-  bind 127.0.0.1:15081
-  default_backend b
-backend b
-  option httpchk
-  http-check send meth GET uri / ver HTTP/1.1 hdr host x
-  default-server check inter {interval}s fastinter {interval}s
-"""
+import rows
+from nginx import BUILD, free_port
+from rows import row
 
 CHECKERD = """
 [checkerd]
 segment = {directory}/{name}.shm
 report = {directory}/{name}.sock
+control = {directory}/{name}-control.sock
+status = {directory}/{name}-status.sock
+state_dir = {directory}
 [defaults]
-interval = {interval}s
+interval = {interval_ms}ms
 keepalive = {keepalive}
 [pool bench]
 """
-
-
-def address(index):
-    return f"127.{1 + index // 62500}.{index // 250 % 250}.{1 + index % 250}"
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / HERTZ
-
-
-def resident_kb(pid):
-    with open(f"/proc/{pid}/status") as status:
-        for line in status:
-            if line.startswith("VmRSS"):
-                return int(line.split()[1])
-
-
-class Backend:
-    def __init__(self, build):
-        self.process = subprocess.Popen(
-            [f"{build}/tests/bench/bench_backend", str(PORT)],
-            stdout=subprocess.PIPE, text=True)
-
-    def counts(self):
-        """Requests and connections so far."""
-        self.process.send_signal(signal.SIGUSR1)
-        return [int(n) for n in self.process.stdout.readline().split()]
 
 
 def lateness(path):
@@ -107,82 +63,107 @@ class Checker:
         self.connections = []
 
     def measure(self, backend, arguments):
-        process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
-        time.sleep(2 * arguments.interval + 2)  # one full interval, at least
-        cpu, count = cpu_seconds(process.pid), backend.counts()
-        before = lateness(self.segment) if self.segment else None
-        start = time.monotonic()
-        time.sleep(arguments.seconds)
-        elapsed = time.monotonic() - start
-        made, opened = (b - a for a, b in zip(count, backend.counts()))
-        cpu = cpu_seconds(process.pid) - cpu
-        self.memory.append(resident_kb(process.pid) / arguments.hosts)
-        if self.segment:
-            late = [b - a for a, b in zip(before, lateness(self.segment))]
-            self.late.append(percentile(late, 0.99))
-        process.terminate()
-        process.wait()
-        self.costs.append(cpu / made * 1e6 if made else float("inf"))
+        rows.rest(backend)
+        with rows.quiet(self.command) as process:
+            # the first interval is no measure: memory grows, connections open
+            rows.requested(backend, 100, 60)
+            time.sleep(arguments.interval + 2)
+            cpu, count = rows.cpu_us(process.pid), rows.counts(backend)
+            before = lateness(self.segment) if self.segment else None
+            start = time.monotonic()
+            time.sleep(arguments.seconds)
+            made, opened = (b - a for a, b in zip(count,
+                                                  rows.counts(backend)))
+            elapsed = time.monotonic() - start
+            cpu = rows.cpu_us(process.pid) - cpu
+            self.memory.append(rows.resident_kb(process.pid))
+            if self.segment:
+                late = [b - a for a, b in zip(before, lateness(self.segment))]
+                self.late.append(percentile(late, 0.99))
+            process.terminate()
+            process.wait()
+        self.costs.append(cpu / made if made else math.inf)
         self.shares.append(
             made / (arguments.hosts * elapsed / arguments.interval))
         self.connections.append(opened / made if made else 0)
-        time.sleep(0.5)
+
+
+class Floor:
+    def __init__(self, name, port, arguments):
+        self.name = name
+        self.command = [rows.built("tests", "bench", "epoll_floor"),
+                        str(arguments.hosts),
+                        str(round(arguments.interval * 1000)),
+                        str(math.ceil(arguments.seconds)), str(port), name]
+        self.costs = []
+
+    def measure(self, backend, _arguments):
+        rows.rest(backend)
+        done = subprocess.run(self.command, stdout=subprocess.PIPE, text=True,
+                              check=True)
+        self.costs.append(float(done.stdout.split()[0]))
+
+
+def write_haproxy(directory, port, arguments):
+    return Checker("haproxy", rows.haproxy_checks(
+        f"{directory}/haproxy.cfg", round(arguments.interval * 1000),
+        [f"{rows.host_address(n)}:{port}" for n in range(arguments.hosts)]))
+
+
+def write_checkerd(directory, name, keepalive, port, arguments):
+    path = f"{directory}/{name}.ini"
+    with open(path, "w") as file:
+        file.write(CHECKERD.format(
+            directory=directory, name=name, keepalive=keepalive,
+            interval_ms=round(arguments.interval * 1000)))
+        file.writelines(f"server = {rows.host_address(n)}:{port}\n"
+                        for n in range(arguments.hosts))
+    return Checker(name, [f"{arguments.build}/checkerd/checkerd", "-c", path],
+                   f"{directory}/{name}.shm")
+
+
+def print_rows(ours, peer, floor, arguments):
+    def compare(name, pick, unit):
+        row(f"{name}_{ours.name}", *(statistics.median(pick(c))
+                                     for c in (ours, peer)), unit)
+
+    compare("cpu_per_check", lambda c: c.costs, "us")
+    row(f"cpu_per_check_{ours.name}_to_floor", statistics.median(ours.costs),
+        statistics.median(floor.costs), "us")
+    compare("checks_made_of_due", lambda c: [100 * s for s in c.shares], "%")
+    compare("connections_per_check", lambda c: c.connections, "1")
+    compare("memory_per_host",
+            lambda c: [kb / arguments.hosts for kb in c.memory], "KB")
+    row(f"lateness_p99_{ours.name}", statistics.median(ours.late) / 1000,
+        unit="ms")
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("build")
+    parser.add_argument("build", nargs="?", default=BUILD)
     parser.add_argument("--hosts", type=int, default=10000)
     parser.add_argument("--interval", type=float, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
     arguments = parser.parse_args()
+    rows.prepare()
+    rows.need("haproxy")
 
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
-        values = {"interval": arguments.interval, "directory": directory}
-        with open(f"{directory}/haproxy.cfg", "w") as file:
-            file.write(HAPROXY.format(**values))
-            for i in range(arguments.hosts):
-                file.write(f"  server s{i} {address(i)}:{PORT}\n")
-        checkers = []
-        for name, keepalive in (("fresh", "off"), ("kept", "on")):
-            with open(f"{directory}/{name}.ini", "w") as file:
-                file.write(CHECKERD.format(name=name, keepalive=keepalive,
-                                           **values))
-                for i in range(arguments.hosts):
-                    file.write(f"server = {address(i)}:{PORT}\n")
-            checkers.append(Checker(
-                name, [f"{arguments.build}/checkerd/checkerd", "-c",
-                       f"{directory}/{name}.ini"], f"{directory}/{name}.shm"))
-        fresh, kept = checkers
-        peer = Checker("haproxy", ["haproxy", "-db", "-q", "-f",
-                                   f"{directory}/haproxy.cfg"])
-        backend = Backend(arguments.build)
-        try:
-            for _ in range(arguments.rounds):
-                for checker in (fresh, kept, peer):
-                    checker.measure(backend, arguments)
-        finally:
-            backend.process.kill()
-
-    print(f"# {' '.join(sys.argv)}")
-    for checker in (fresh, kept, peer):
-        print(f"# {' '.join(checker.command)}")
-    print(f"{'name':28} {'ours':>10} {'haproxy':>10} {'ratio':>8} unit")
-
-    def row(name, ours, pick, unit):
-        a, b = (statistics.median(pick(c)) for c in (ours, peer))
-        print(f"{name:28} {a:10.2f} {b:10.2f} {a / b:8.3f} {unit}")
-
-    for ours in (fresh, kept):
-        row(f"cpu_per_check_{ours.name}", ours, lambda c: c.costs, "us")
-        row(f"checks_made_of_due_{ours.name}", ours, lambda c: c.shares, "1")
-        row(f"connections_per_check_{ours.name}", ours,
-            lambda c: c.connections, "1")
-        row(f"memory_per_host_{ours.name}", ours, lambda c: c.memory, "KB")
-        print(f"{'lateness_p99_' + ours.name:28} "
-              f"{statistics.median(ours.late):10.0f} {'-':>10} {'-':>8} us")
+    port = free_port()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory, \
+            rows.backend(port) as backend:
+        fresh, kept = (
+            write_checkerd(directory, name, keepalive, port, arguments)
+            for name, keepalive in (("fresh", "off"), ("kept", "on")))
+        peer = write_haproxy(directory, port, arguments)
+        floors = [Floor(name, port, arguments) for name in ("fresh", "kept")]
+        for checker in (fresh, kept, peer, *floors):
+            rows.ran(*checker.command)
+        rows.in_turn(arguments.rounds, *(
+            lambda checker=checker: checker.measure(backend, arguments)
+            for checker in (fresh, kept, peer, *floors)))
+        for ours, floor in zip((fresh, kept), floors):
+            print_rows(ours, peer, floor, arguments)
 
 
 if __name__ == "__main__":

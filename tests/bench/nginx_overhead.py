@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """What the overlay adds to a request when nothing has changed.
 
@@ -6,8 +7,10 @@ between entry and exit of the functions that initialise, get and free a peer:
 round robin's own, and ours around them.  Whole runs were not compared: how
 often the event loop wakes up differs by more than what is to be measured.
 
-Prints, for each number of servers and whatever hosts want to be told of live
-traffic, `name ours stock ratio` and what is added.
+For each number of servers and whatever hosts want to be told of live traffic,
+and what is added to stock's.
+
+usage: nginx_overhead.py [SERVERS ...]
 """
 
 import itertools
@@ -16,12 +19,11 @@ import re
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "..", "e2e"))
-
-from backends import Backends  # noqa: E402
-from nginx import Nginx  # noqa: E402
-from segment import Segment  # noqa: E402
+import rows
+from backends import Backends
+from nginx import Nginx
+from rows import row
+from segment import Segment
 
 REQUESTS = 200
 STOCK = [f"ngx_http_upstream_{name}_round_robin_peer"
@@ -35,6 +37,14 @@ class CountedNginx(Nginx):
     """Under callgrind; `instructions` is set when it has been stopped."""
 
     functions = ()
+    patience_s = 120
+
+    def __enter__(self):
+        try:
+            return super().__enter__()
+        except BaseException:
+            self.process.kill()
+            raise
 
     def command(self, *arguments):
         return ["valgrind", "--tool=callgrind", "--collect-atstart=no",
@@ -54,6 +64,7 @@ def per_request(http, functions):
         nginx = CountedNginx(folder, http, master=False, listen="")
         nginx.functions = functions
         with nginx:
+            rows.ran(" ".join(nginx.command()))
             for _ in range(REQUESTS):
                 assert nginx.get().status == 200
         return nginx.instructions / REQUESTS
@@ -61,6 +72,8 @@ def per_request(http, functions):
 
 def main():
     sizes = [int(size) for size in sys.argv[1:]] or [1, 10, 100, 1000]
+    rows.prepare()
+    rows.need("valgrind", "nginx")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, \
             Backends(1) as backends:
         os.chmod(folder, 0o755)
@@ -73,9 +86,9 @@ def main():
                 ours = per_request(f"upstream web {{ {servers} "
                                    f"upstream_health_shm {path}; }}", OURS)
             stock = per_request(f"upstream web {{ {servers} }}", STOCK)
-            print(f"nginx_pick_{size}_{observe.split()[0]} "
-                  f"{ours:.0f} {stock:.0f} "
-                  f"{ours / stock:.3f} added {ours - stock:.0f}", flush=True)
+            name = f"{size}_{observe.split()[0]}"
+            row(f"overlay_pick_{name}", ours, stock, "instructions")
+            row(f"overlay_added_{name}", ours - stock, unit="instructions")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Instructions of a pick by each balance method, beside stock round robin.
 
@@ -10,17 +11,16 @@ Prints `name ours peer ratio unit` for each method and number of hosts, and for
 each method how 1 000 hosts compare with 10.
 """
 
-import os
 import re
 import subprocess
 import sys
 import tempfile
 
+import rows
+from rows import row
+
 SIZES = [10, 100, 1000, 10000]
 METHODS = ["round_robin", "least_conn", "random", "hash"]
-PROGRAM = os.path.join(os.environ.get("CHECKERD_BUILD", "build"),
-                       "tests", "bench", "pick_cost")
-
 
 def instructions(function, method, size, picks):
     with tempfile.NamedTemporaryFile() as out:
@@ -28,13 +28,17 @@ def instructions(function, method, size, picks):
                         "--collect-atstart=no",
                         f"--toggle-collect={function}",
                         f"--callgrind-out-file={out.name}",
-                        PROGRAM, str(method), str(size), str(picks)],
+                        rows.built("tests", "bench", "pick_cost"), str(method),
+                        str(size), str(picks)],
                        check=True, stderr=subprocess.DEVNULL)
         return int(re.search(rb"^(?:summary|totals): (\d+)", out.read(),
                              re.M).group(1)) / picks
 
 
 def main():
+    rows.need("valgrind")
+    rows.ran("valgrind --tool=callgrind",
+             rows.built("tests", "bench", "pick_cost"), "METHOD HOSTS PICKS")
     sizes = [int(size) for size in sys.argv[1:]] or SIZES
     stock = {size: instructions("pick_cost_stock", "stock", size, 100)
              for size in sizes}
@@ -43,11 +47,11 @@ def main():
                                    max(5000, 3 * size))
                 for size in sizes}
         for size in sizes:
-            print(f"pick_{method}_{size} {ours[size]:.0f} {stock[size]:.0f} "
-                  f"{ours[size] / stock[size]:.4f} instructions", flush=True)
+            row(f"pick_{method}_{size}", ours[size], stock[size],
+                "instructions")
         if {10, 1000} <= set(sizes):
-            print(f"pick_{method}_1000_to_10 {ours[1000]:.0f} {ours[10]:.0f} "
-                  f"{ours[1000] / ours[10]:.2f} instructions", flush=True)
+            row(f"pick_{method}_1000_to_10", ours[1000], ours[10],
+                "instructions")
 
 
 if __name__ == "__main__":

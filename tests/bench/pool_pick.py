@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """What it takes to pick a host in pool mode, beside stock round robin.
 
@@ -5,21 +6,22 @@ Counts instructions as nginx_overhead.py does.  A pick is the function that
 gets a peer, the one that looks at hosts; a request also initialises the peer
 and frees it.  Round robin's own are part of ours, which wrap it.
 
-Prints, for each method and number of hosts, `name ours stock ratio` of a pick,
-how it compares with that at the first number, and the same of a request.
+For each method and number of hosts a pick, how it compares with that at the
+first number, and all that a request does about peers.
+
+usage: pool_pick.py [HOSTS ...]
 """
 
 import os
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "..", "e2e"))
-
-from backends import Backends  # noqa: E402
-from nginx import free_port  # noqa: E402
-from nginx_overhead import STOCK, per_request  # noqa: E402
-from segment import Segment  # noqa: E402
+import rows
+from backends import Backends
+from nginx import free_port
+from nginx_overhead import STOCK, per_request
+from rows import row
+from segment import Segment
 
 METHODS = ["round_robin", "least_conn", "random", "hash"]
 OURS = [f"ngx_http_upstream_health_shm_{name}_pool_peer"
@@ -49,6 +51,8 @@ def pools(path, method, hosts):
 
 def main():
     sizes = [int(size) for size in sys.argv[1:]] or [10, 100, 1000, 10000]
+    rows.prepare()
+    rows.need("valgrind", "nginx")
     port = free_port()
     first = {}
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, \
@@ -66,10 +70,13 @@ def main():
                         f"upstream web {{ upstream_health_shm {path} "
                         "key=$connection; }", OURS)
                 first.setdefault(method, ours)
-                print(f"pool_pick_{method}_{size} {ours:.0f} {stock:.0f} "
-                      f"{ours / stock:.3f} growth {ours / first[method]:.2f} "
-                      f"request {request:.0f} {stock_request:.0f} "
-                      f"{request / stock_request:.3f}", flush=True)
+                name = f"{method}_{size}"
+                row(f"pool_pick_{name}", ours, stock, "instructions")
+                row(f"pool_request_{name}", request, stock_request,
+                    "instructions")
+                if size != sizes[0]:
+                    row(f"pool_pick_{name}_to_{sizes[0]}", ours,
+                        first[method], "instructions")
 
 
 if __name__ == "__main__":

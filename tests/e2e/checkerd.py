@@ -162,7 +162,7 @@ class Checkerd:
         if kind is None:
             self.stop()
             return
-        print("\n".join(self.log.lines()[-100:]))
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+        print("\n".join(self.log.lines()[-100:]))

@@ -22,12 +22,22 @@ import time
 BUILD = os.environ.get("CHECKERD_BUILD", os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "..", "..", "build"))
 NGINX = os.environ.get("CHECKERD_NGINX", "/usr/sbin/nginx")
+# Empty: it is part of NGINX.
 MODULE = os.environ.get("CHECKERD_MODULE", os.path.join(
     BUILD, "nginx-module", "ngx_http_upstream_health_shm_module.so"))
+# the module that binds to events
+HOOK = os.environ.get("CHECKERD_HOOK", os.path.join(
+    BUILD, "tests", "e2e", "ngx_http_health_log_module.so"))
 PRELOAD = os.environ.get("CHECKERD_PRELOAD", "")
 
 ALARMING = re.compile(r"\[(alert|emerg|crit)\]|exited on signal|Sanitizer"
                       r"|runtime error:")
+
+
+def nginx_version():
+    said = subprocess.run([NGINX, "-v"], capture_output=True, text=True).stderr
+    return tuple(int(n) for n in re.search(r"(\d+)\.(\d+)\.(\d+)",
+                                           said).groups())
 
 
 def wait_for(condition, what, timeout=10.0):
@@ -89,6 +99,8 @@ class Log:
 
 
 class Nginx:
+    patience_s = 10
+
     def __init__(self, folder, http="", workers=2, main="", level="notice",
                  modules=(), master=True, listen="reuseport"):
         """`http` goes into http{}, where @PORT@ is the port of `get`; a
@@ -177,7 +189,7 @@ http {{
                 self.command(), stdout=output, stderr=output,
                 env=self.environment())
         wait_for(lambda: self.process.poll() is not None or self.answers(),
-                 "nginx to listen")
+                 "nginx to listen", self.patience_s)
         assert self.process.poll() is None, self.describe()
         wait_for(lambda: len(self.worker_pids()) == self.workers
                  or not self.master, "the workers")
@@ -254,12 +266,12 @@ http {{
         if kind is None:
             self.stop()
             return
-        print(self.describe()[-8000:])
         if self.process is not None and self.process.poll() is None:
             for pid in self.children():
                 os.kill(pid, signal.SIGKILL)
             self.process.kill()
             self.process.wait()
+        print(self.describe()[-8000:])
 
     def health_lines(self, pattern=""):
         """The module's lines, without the time and process before them."""
