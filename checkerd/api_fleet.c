@@ -40,6 +40,7 @@ int api_find(const struct api *api, const char *pool, const char *host,
 	ret->host = &ret->pool->hosts[h];
 	ret->host_index =
 		segment_writer_shm(api->writer)->pools[p].first_host + h;
+	rounds_settle(api->rounds, ret->host_index);
 	return 0;
 }
 
@@ -213,7 +214,8 @@ static int begin_pool(struct document *document)
 
 	if (r < 0)
 		return r;
-	api_etag(api, &place, document->etag);
+	etag_begin(&document->hashed);
+	etag_add_pool(&document->hashed, place.pool);
 	document->selection = (struct selection) {
 		.shm = segment_writer_shm(api->writer),
 		.first_pool = place.pool_index,
@@ -231,6 +233,7 @@ static int end_pool(struct document *document)
 
 	if (r < 0)
 		return r;
+	etag_text(&document->hashed, document->etag);
 	fputs("],\"settings\":", document->out);
 	r = view_json_dump(document->out, settings_of(document->api, &place));
 	fputs("}\n", document->out);
@@ -239,11 +242,17 @@ static int end_pool(struct document *document)
 
 static int step_pool(struct document *document)
 {
+	uint32_t pool = document->selection.first_pool;
+	const struct config *config = rounds_config(document->api->rounds);
 	struct walk *walk = &document->at.walk;
 	int r;
 
 	if (!walk_next_host(walk))
 		return end_pool(document);
+	add_host(document->api, &document->hashed,
+	         &config->pools[pool].hosts[document->written],
+	         document->selection.shm->pools[pool].first_host +
+	                 document->written);
 	fputs(document->written++ > 0 ? "," : "", document->out);
 	r = view_json_dump(document->out, view_json_host(&walk->host));
 	return r < 0 ? r : 1;

@@ -114,6 +114,7 @@ struct document {
 	size_t size;
 	const void *base; /* the segment that it is of */
 	uint64_t created_at_us;
+	struct etag hashed; /* of a pool, so far */
 	struct selection selection;
 	union {
 		struct view_json_status status;

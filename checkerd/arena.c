@@ -27,8 +27,8 @@ struct owned {
 };
 
 struct arena {
-	/* its maker's, and one of each arena on it; those are made off the
-	 * main thread and freed on it */
+	/* its maker's, and one of each arena on it; those are made and freed
+	 * in threads */
 	atomic_uint holds;
 	struct arena *below;
 	struct chunk *chunks;

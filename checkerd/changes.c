@@ -344,7 +344,18 @@ int changes_order(const json_t *changes, const struct config *files,
 	return error;
 }
 
-uint64_t changes_next_end_us(const json_t *changes, struct change *ret)
+/* 0: it is no lease.  Few rows are. */
+static uint64_t end_us(const json_t *row)
+{
+	struct change change;
+
+	return json_is_string(json_object_get(row, "until")) &&
+	                       change_read(row, &change)
+	               ? change.until_us
+	               : 0;
+}
+
+uint64_t changes_next_end_us(const json_t *changes)
 {
 	uint64_t first_us = 0;
 	const json_t *row;
@@ -352,17 +363,42 @@ uint64_t changes_next_end_us(const json_t *changes, struct change *ret)
 
 	json_array_foreach((json_t *) changes, i, row)
 	{
-		struct change change;
+		uint64_t row_end_us = end_us(row);
 
-		/* few rows are leases */
-		if (!json_is_string(json_object_get(row, "until")) ||
-		    !change_read(row, &change) || !change.until_us ||
-		    (first_us && change.until_us >= first_us))
-			continue;
-		first_us = change.until_us;
-		*ret = change;
+		if (row_end_us && (!first_us || row_end_us < first_us))
+			first_us = row_end_us;
 	}
 	return first_us;
+}
+
+int changes_part(const json_t *changes, uint64_t now_us, json_t *ended,
+                 json_t *left)
+{
+	json_t *row;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach((json_t *) changes, i, row)
+	{
+		uint64_t row_end_us = end_us(row);
+		bool over = row_end_us && row_end_us <= now_us;
+
+		r |= json_array_append(over ? ended : left, row);
+	}
+	return r ? -ENOMEM : 0;
+}
+
+json_t *changes_ended(const json_t *changes, uint64_t now_us)
+{
+	json_t *ended = json_array(), *left = json_array();
+	int r = ended && left ? changes_part(changes, now_us, ended, left)
+	                      : -ENOMEM;
+
+	json_decref(left);
+	if (r == 0)
+		return ended;
+	json_decref(ended);
+	return NULL;
 }
 
 /* --- what is not for everybody ------------------------------------------ */

@@ -65,12 +65,12 @@ enum operation_kind {
 	OPERATION_ORDER, /* admin state, lease, reason, weight of a host */
 	OPERATION_REMOVE_HOST,
 	OPERATION_REVERT, /* back to what the files say */
-	OPERATION_EXPIRE  /* the end of a lease */
+	OPERATION_EXPIRE  /* of all leases that have ended: of no pool */
 };
 
 struct operation {
 	enum operation_kind kind;
-	const char *pool;
+	const char *pool; /* NULL: of no pool */
 	const char *host; /* NULL: the pool */
 	json_t *body;     /* an object, or NULL */
 	uint64_t at_us;   /* real time */
@@ -130,6 +130,10 @@ json_t *changes_without(json_t *changes, const struct name_index *names);
 json_t *changes_hide(const char *key, const json_t *value);
 
 /* The first end of a lease; 0: none. */
-uint64_t changes_next_end_us(const json_t *changes, struct change *ret);
+uint64_t changes_next_end_us(const json_t *changes);
+
+/* The rows of leases that have ended by `now_us`, in their order.
+ * Returns NULL if memory ran out. */
+json_t *changes_ended(const json_t *changes, uint64_t now_us);
 
 #endif

@@ -587,17 +587,20 @@ static int order_host(struct work *work)
 
 static int expire(struct work *work)
 {
-	const struct operation *operation = work->operation;
-	const json_t *row = changes_find(work->changes, operation->pool,
-	                                 operation->host, ADMIN);
-	struct change change;
+	json_t *ended = json_array(), *left = json_array();
+	int error = ended && left
+	                    ? changes_part(work->changes,
+	                                   work->operation->at_us, ended, left)
+	                    : -ENOMEM;
 
-	/* another order may have come since */
-	if (!row || !change_read(row, &change) || !change.until_us ||
-	    change.until_us > operation->at_us)
-		return 0;
-	return changes_drop(work->changes, operation->pool, operation->host,
-	                    ADMIN);
+	json_decref(ended);
+	if (error < 0) {
+		json_decref(left);
+		return error;
+	}
+	json_decref(work->changes);
+	work->changes = left;
+	return 0;
 }
 
 /* What is as the files have it already is there to be reverted, too. */
@@ -626,13 +629,15 @@ static const struct {
 	[OPERATION_ORDER] = { order_host, true },
 	[OPERATION_REMOVE_HOST] = { remove_host, true },
 	[OPERATION_REVERT] = { revert, false },
-	[OPERATION_EXPIRE] = { expire, true },
+	[OPERATION_EXPIRE] = { expire, false },
 };
 
 static int check_names(struct work *work)
 {
 	const struct operation *operation = work->operation;
 
+	if (!operation->pool)
+		return 0;
 	if (strlen(operation->pool) > CONFIG_POOL_NAME_MAX ||
 	    !text_is_name(operation->pool, strlen(operation->pool)))
 		return refuse(work, 422, "bad_name", "pool",

@@ -29,6 +29,11 @@ static inline json_t *changes_text_or_null(const char *text)
 	return text ? json_string(text) : json_null();
 }
 
+/* Appends each row to `ended` if it is of a lease that has ended, or else to
+ * `left`.  Returns 0 or -ENOMEM. */
+int changes_part(const json_t *changes, uint64_t now_us, json_t *ended,
+                 json_t *left);
+
 /* Both in place, and return 0 or -ENOMEM.  `host` and `key` may be NULL: any.
  */
 int changes_drop_row(json_t *changes, const json_t *row);

@@ -15,17 +15,18 @@
 #include "util.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 struct config *config_ref(struct config *config)
 {
-	config->references++;
+	atomic_fetch_add(&config->references, 1);
 	return config;
 }
 
 /* The configuration lies in its own arena. */
 void config_unref(struct config *config)
 {
-	if (config && --config->references == 0)
+	if (config && atomic_fetch_sub(&config->references, 1) == 1)
 		arena_free(config->arena);
 }
 

@@ -169,7 +169,7 @@ struct notify_config {
 };
 
 struct config {
-	unsigned references;
+	_Atomic unsigned references; /* those of threads, too */
 	const char *segment;
 	uint32_t segment_mode;
 	uint32_t max_concurrent;

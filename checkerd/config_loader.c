@@ -6,6 +6,7 @@
 #include "config_amend.h"
 #include "config_file.h"
 #include "config_state.h"
+#include "discard.h"
 #include "name_index.h"
 #include "util.h"
 
@@ -20,6 +21,7 @@ typedef void job_fn(struct config_loader *loader, struct config_made *made);
 
 struct config_loader {
 	const char *path;
+	const struct config_maker *maker;
 	config_made_fn *made;
 	void *owner;
 	sd_event_source *source;
@@ -31,6 +33,9 @@ struct config_loader {
 	struct config *files;
 	json_t *changes;
 	char *state_dir; /* as at the start: a reload cannot move it */
+	/* held while the maker is at work, which looks at what is its owner's */
+	pthread_mutex_t making;
+	bool abandoned; /* nothing may be looked at any more */
 	/* the thread's until it has written to done_fd */
 	job_fn *job;
 	struct config_made result;
@@ -178,6 +183,16 @@ static void keep_misfits(const struct config_loader *loader,
 	                  r < 0 ? strerrordesc_np(-r) : copy);
 }
 
+static void make(struct config_loader *loader, struct config_made *made)
+{
+	made->maker = loader->maker;
+	pthread_mutex_lock(&loader->making);
+	if (!loader->abandoned)
+		made->product_error = loader->maker->make(
+			loader->owner, made->config, &made->product);
+	pthread_mutex_unlock(&loader->making);
+}
+
 static void load(struct config_loader *loader, struct config_made *made)
 {
 	json_t *known = NULL;
@@ -204,7 +219,10 @@ static void load(struct config_loader *loader, struct config_made *made)
 		error = amend_as_far_as_possible(made);
 	if (error == 0 && json_array_size(made->changes) < standing)
 		keep_misfits(loader, made);
-	if (error == 0 && !json_equal(known, made->changes))
+	if (error == 0)
+		make(loader, made);
+	if (error == 0 && made->product_error == 0 &&
+	    !json_equal(known, made->changes))
 		made->state_error = config_state_write(state_dir(loader, made),
 		                                       made->changes);
 	json_decref(known);
@@ -222,7 +240,13 @@ static void amend(struct config_loader *loader, struct config_made *made)
 	made->error = config_amend(loader->draft, made->changes, &made->errors,
 	                           &made->config);
 	if (made->error == 0)
+		make(loader, made);
+	if (made->error == 0 && made->product_error == 0)
 		record(loader, made);
+	if (made->state_error && made->product) {
+		loader->maker->destroy(made->product);
+		made->product = NULL;
+	}
 }
 
 /* --- jobs --------------------------------------------------------------- */
@@ -238,6 +262,8 @@ static void *run(void *userdata)
 
 static void clear(struct config_made *made)
 {
+	if (made->product)
+		made->maker->destroy(made->product);
 	config_unref(made->files);
 	config_unref(made->config);
 	json_decref(made->changes);
@@ -247,15 +273,27 @@ static void clear(struct config_made *made)
 	*made = (struct config_made) { 0 };
 }
 
+static void throw_away(void *object)
+{
+	clear(object);
+	free(object);
+}
+
 /* The owner may start the next job from its call back. */
 static void tell(struct config_loader *loader)
 {
-	struct config_made made = loader->result;
+	struct config_made made = loader->result, *rest;
 
 	loader->result = (struct config_made) { 0 };
 	loader->running = false;
 	loader->made(loader->owner, &made);
-	clear(&made);
+	rest = malloc(sizeof(*rest));
+	if (rest) {
+		*rest = made;
+		discard(throw_away, rest);
+	} else {
+		clear(&made);
+	}
 }
 
 static int on_done(sd_event_source *source, int fd, uint32_t revents,
@@ -321,17 +359,18 @@ void config_loader_load_now(struct config_loader *loader)
 void config_loader_accept(struct config_loader *loader,
                           struct config_made *made)
 {
+	struct config_made before = *made;
+
 	if (made->files) {
-		config_builder_free(loader->draft);
-		config_unref(loader->files);
-		loader->draft = made->draft;
-		loader->files = config_ref(made->files);
-		made->draft = NULL;
+		made->draft = loader->draft;
+		made->files = loader->files;
+		loader->draft = before.draft;
+		loader->files = before.files;
 	}
+	made->changes = loader->changes;
+	loader->changes = before.changes;
 	if (!loader->state_dir)
 		loader->state_dir = strdup(loader->files->state_dir);
-	json_decref(loader->changes);
-	loader->changes = json_incref(made->changes);
 }
 
 const struct config *config_loader_files(const struct config_loader *loader)
@@ -347,7 +386,8 @@ json_t *config_loader_changes(const struct config_loader *loader)
 /* --- life --------------------------------------------------------------- */
 
 int config_loader_new(struct config_loader **ret, sd_event *event,
-                      const char *path, config_made_fn *made, void *owner)
+                      const char *path, const struct config_maker *maker,
+                      config_made_fn *made, void *owner)
 {
 	struct config_loader *loader = calloc(1, sizeof(*loader));
 	int r;
@@ -355,6 +395,8 @@ int config_loader_new(struct config_loader **ret, sd_event *event,
 	if (!loader)
 		return -ENOMEM;
 	loader->path = path;
+	loader->maker = maker;
+	pthread_mutex_init(&loader->making, NULL);
 	loader->made = made;
 	loader->owner = owner;
 	loader->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -381,6 +423,9 @@ void config_loader_free(struct config_loader *loader)
 	if (loader->running && eventfd_read(loader->done_fd, &count) == 0) {
 		pthread_join(loader->thread, NULL);
 	} else if (loader->running) {
+		pthread_mutex_lock(&loader->making);
+		loader->abandoned = true;
+		pthread_mutex_unlock(&loader->making);
 		pthread_detach(loader->thread);
 		sd_event_source_disable_unref(loader->source);
 		return;

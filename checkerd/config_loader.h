@@ -19,6 +19,14 @@
 struct config_builder;
 struct config_loader;
 
+/* What else can be made of a configuration before it comes into force, the
+ * owner knows; it is made and destroyed in threads, one at a time. */
+struct config_maker {
+	/* Returns 0, or a negative errno. */
+	int (*make)(void *owner, struct config *config, void **ret_product);
+	void (*destroy)(void *product);
+};
+
 /* What a job made; the loader's until config_loader_accept(). */
 struct config_made {
 	int error;             /* 0; -EINVAL: `errors`; -ENOMEM */
@@ -26,22 +34,27 @@ struct config_made {
 	struct config *files;  /* what the files say; NULL: not read anew */
 	struct config *config; /* with the changes; NULL: not built anew */
 	json_t *changes;       /* that hold with it */
+	int product_error;     /* all is well but this: a negative errno */
+	void *product;         /* of `config` */
 	struct config_errors errors;
 	/* changes that gave way to the files, and trouble with the state
 	 * file: one line each */
 	struct config_errors notes;
-	/* private: what the files said, not finished */
+	/* private: what the files said, not finished; and who destroys it */
 	struct config_builder *draft;
+	const struct config_maker *maker;
 };
 
 /* Called from the loop when a job is done. */
 typedef void config_made_fn(void *owner, struct config_made *made);
 
-/* `path` must outlive the loader. */
+/* `path` and `maker` must outlive the loader. */
 int config_loader_new(struct config_loader **ret, sd_event *event,
-                      const char *path, config_made_fn *made, void *owner);
+                      const char *path, const struct config_maker *maker,
+                      config_made_fn *made, void *owner);
 
-/* A job under way is left to itself: only for the end of the process. */
+/* A job under way is left to itself, but for what the maker is at: only for
+ * the end of the process. */
 void config_loader_free(struct config_loader *loader); /* accepts NULL */
 
 /* Reads the files and the state file and calls back before it returns. */
@@ -61,7 +74,7 @@ int config_loader_amend(struct config_loader *loader, json_t *changes);
 int config_loader_record(struct config_loader *loader, json_t *changes);
 
 /* During the call back: what was made is in force, and what later jobs start
- * from. */
+ * from.  `made` then holds what that was until now; it goes in a thread. */
 void config_loader_accept(struct config_loader *loader,
                           struct config_made *made);
 

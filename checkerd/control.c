@@ -16,6 +16,9 @@
 #define LEASE_ACCURACY_US UINT64_C(10000)
 #define LEASE_RETRY_US    USEC_PER_SEC
 
+/* Leases that ended together end in turns of so long, between probes. */
+#define TURN_US USEC_PER_MSEC
+
 /* Something to do, and whom to tell. */
 struct task {
 	struct task *next;
@@ -26,12 +29,15 @@ struct task {
 	void *owner;
 	bool rebuilds; /* a new configuration is made for it */
 	int failure;   /* it is refused once the disk is as it was before */
+	json_t *ended; /* leases: their rows, and how many have been ended */
+	size_t ended_count;
 };
 
 struct control {
 	struct config_loader *loader;
 	struct rounds *rounds;
 	sd_event_source *lease;
+	sd_event_source *turn; /* leases of the current task */
 	struct config *config; /* in force */
 	control_reloaded_fn *reloaded;
 	void *owner;
@@ -47,6 +53,7 @@ static void task_free(struct task *task)
 	free((char *) task->operation.pool);
 	free((char *) task->operation.host);
 	json_decref(task->operation.body);
+	json_decref(task->ended);
 	free(task);
 }
 
@@ -138,9 +145,7 @@ static void log_notes(const struct config_made *made)
 
 static void watch_leases(struct control *control)
 {
-	struct change change;
-	uint64_t end_us =
-		changes_next_end_us(control_changes(control), &change);
+	uint64_t end_us = changes_next_end_us(control_changes(control));
 
 	sd_event_source_set_time(control->lease, end_us ? end_us : UINT64_MAX);
 	sd_event_source_set_enabled(control->lease,
@@ -169,6 +174,18 @@ static int put_back(struct control *control)
 	return config_loader_record(control->loader, control_changes(control));
 }
 
+/* What fails goes now: the next may be prepared at once. */
+static int install(struct control *control, struct config_made *made)
+{
+	int r = rounds_install(control->rounds, made->product);
+
+	if (r < 0) {
+		successor_free(made->product);
+		made->product = NULL;
+	}
+	return r;
+}
+
 static void finish_reload(struct control *control, struct task *task,
                           struct config_made *made)
 {
@@ -176,8 +193,10 @@ static void finish_reload(struct control *control, struct task *task,
 	int r = made->error;
 
 	log_errors(&made->errors);
+	if (r == 0)
+		r = made->product_error;
 	if (r == 0) {
-		r = rounds_install(control->rounds, made->config);
+		r = install(control, made);
 		if (r < 0)
 			put_back(control);
 	}
@@ -247,11 +266,9 @@ static int order(struct control *control, const struct operation *operation)
 static void finish_order(struct control *control, struct task *task,
                          struct config_made *made)
 {
-	/* the end of a lease is on disk since it began */
-	bool binding = task->operation.kind == OPERATION_EXPIRE;
 	int r;
 
-	if (made && made->state_error && !binding) {
+	if (made && made->state_error) {
 		refuse_unkept(task, "the change cannot be kept",
 		              made->state_error);
 		return;
@@ -269,9 +286,32 @@ static void finish_order(struct control *control, struct task *task,
 	done(task);
 }
 
-static void finish_failure(struct task *task)
+/* That they end is on disk since they began: it stands, kept anew or not. */
+static void finish_leases(struct control *control, struct task *task,
+                          struct config_made *made)
 {
-	refuse_unkept(task, "the segment cannot be replaced", task->failure);
+	log_notes(made);
+	take_over(control, made);
+	control->current = task;
+	sd_event_source_set_enabled(control->turn, SD_EVENT_ON);
+}
+
+/* A host that is gone needs no order to end. */
+static void end_lease(struct control *control, const json_t *row)
+{
+	struct operation operation = { .kind = OPERATION_EXPIRE };
+	struct change change;
+
+	change_read(row, &change);
+	operation.pool = change.pool;
+	operation.host = change.host;
+	if (order(control, &operation) == 0)
+		log_change(&operation);
+}
+
+static void finish_failure(struct task *task, int error)
+{
+	refuse_unkept(task, "the segment cannot be replaced", error);
 }
 
 static void finish_rebuild(struct control *control, struct task *task,
@@ -290,13 +330,17 @@ static void finish_rebuild(struct control *control, struct task *task,
 		                              : made->state_error);
 		return;
 	}
-	r = rounds_install(control->rounds, made->config);
+	if (made->product_error) {
+		finish_failure(task, made->product_error);
+		return;
+	}
+	r = install(control, made);
 	if (r < 0) {
 		task->failure = r;
 		if (put_back(control) == 0)
 			control->current = task;
 		else
-			finish_failure(task);
+			finish_failure(task, r);
 		return;
 	}
 	take_over(control, made);
@@ -328,15 +372,36 @@ static void on_made(void *owner, struct config_made *made)
 		finish_start(control, made);
 	} else if (task->failure) {
 		log_notes(made);
-		finish_failure(task);
+		finish_failure(task, task->failure);
 	} else if (task->reload) {
 		finish_reload(control, task, made);
 	} else if (task->rebuilds) {
 		finish_rebuild(control, task, made);
+	} else if (task->ended) {
+		finish_leases(control, task, made);
 	} else {
 		finish_order(control, task, made);
 	}
 	advance(control);
+}
+
+static int on_turn(sd_event_source *source, void *userdata)
+{
+	struct control *control = userdata;
+	struct task *task = control->current;
+	uint64_t end_us = monotonic_us() + TURN_US;
+
+	while (task->ended_count < json_array_size(task->ended)) {
+		end_lease(control,
+		          json_array_get(task->ended, task->ended_count++));
+		if (monotonic_us() >= end_us)
+			return 0;
+	}
+	sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	control->current = NULL;
+	done(task);
+	advance(control);
+	return 0;
 }
 
 /* --- the queue ---------------------------------------------------------- */
@@ -361,7 +426,11 @@ static void operate(struct control *control, struct task *task)
 		       "it has been changed since, read it again");
 		return;
 	}
-	if (!task->reload)
+	if (task->operation.kind == OPERATION_EXPIRE && !task->reload) {
+		task->ended = changes_ended(before, task->operation.at_us);
+		r = task->ended ? 0 : -ENOMEM;
+	}
+	if (r == 0 && !task->reload)
 		r = changes_apply(before, config_loader_files(control->loader),
 		                  control->config, &task->operation, &after,
 		                  &refusal);
@@ -453,10 +522,10 @@ void control_operate(struct control *control, const struct operation *operation,
 		.owner = owner,
 		.rebuilds = !operation_is_order(operation),
 	};
-	task->operation.pool = strdup(operation->pool);
+	task->operation.pool = operation->pool ? strdup(operation->pool) : NULL;
 	task->operation.host = operation->host ? strdup(operation->host) : NULL;
 	task->operation.body = json_incref(operation->body);
-	if (!task->operation.pool ||
+	if ((operation->pool && !task->operation.pool) ||
 	    (operation->host && !task->operation.host)) {
 		lack_memory(tell, owner);
 		task_free(task);
@@ -485,17 +554,13 @@ static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
 {
 	struct control *control = userdata;
 	uint64_t now_us = realtime_us();
-	struct change change;
-	uint64_t end_us =
-		changes_next_end_us(control_changes(control), &change);
+	uint64_t end_us = changes_next_end_us(control_changes(control));
 
 	(void) source;
 	(void) due_us;
 	if (end_us && end_us <= now_us)
 		control_operate(control,
 		                &(struct operation) { .kind = OPERATION_EXPIRE,
-		                                      .pool = change.pool,
-		                                      .host = change.host,
 		                                      .at_us = now_us },
 		                NULL, on_lease_ended, control);
 	else
@@ -504,6 +569,27 @@ static int on_lease(sd_event_source *source, uint64_t due_us, void *userdata)
 }
 
 /* --- life --------------------------------------------------------------- */
+
+/* The first configuration waits for the rounds to begin. */
+static int make_successor(void *owner, struct config *config, void **ret)
+{
+	struct control *control = owner;
+	struct successor *successor = NULL;
+	int r = 0;
+
+	if (control->rounds)
+		r = rounds_prepare(control->rounds, config, &successor);
+	*ret = successor;
+	return r;
+}
+
+static void free_successor(void *successor)
+{
+	successor_free(successor);
+}
+
+static const struct config_maker successors = { make_successor,
+	                                        free_successor };
 
 int control_new(struct control **ret, sd_event *event, const char *path,
                 control_reloaded_fn *reloaded, void *owner)
@@ -516,13 +602,18 @@ int control_new(struct control **ret, sd_event *event, const char *path,
 	control->last = &control->first;
 	control->reloaded = reloaded;
 	control->owner = owner;
-	r = config_loader_new(&control->loader, event, path, on_made, control);
+	r = config_loader_new(&control->loader, event, path, &successors,
+	                      on_made, control);
 	if (r >= 0)
 		r = sd_event_add_time(event, &control->lease, CLOCK_REALTIME,
 		                      UINT64_MAX, LEASE_ACCURACY_US, on_lease,
 		                      control);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(control->lease, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_defer(event, &control->turn, on_turn, control);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(control->turn, SD_EVENT_OFF);
 	if (r < 0) {
 		control_free(control);
 		return r;
@@ -539,8 +630,13 @@ int control_load(struct control *control)
 
 int control_start(struct control *control, struct rounds *rounds)
 {
-	int r = rounds_install(rounds, control->config);
+	struct successor *first;
+	int r = rounds_prepare(rounds, control->config, &first);
 
+	if (r < 0)
+		return r;
+	r = rounds_install(rounds, first);
+	successor_free(first);
 	if (r < 0)
 		return r;
 	control->rounds = rounds;
@@ -563,6 +659,7 @@ void control_free(struct control *control)
 	}
 	config_loader_free(control->loader);
 	sd_event_source_disable_unref(control->lease);
+	sd_event_source_disable_unref(control->turn);
 	config_unref(control->config);
 	free(control);
 }

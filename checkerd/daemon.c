@@ -18,6 +18,7 @@
 #include "publication.h"
 #include "report_receiver.h"
 #include "rounds.h"
+#include "segment_draft.h"
 #include "segment_writer.h"
 #include "util.h"
 
@@ -25,6 +26,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -352,11 +354,20 @@ static void stop(struct daemon *daemon)
 	sd_event_unref(daemon->event);
 }
 
+/* What a reload frees, in one piece or in a few, goes back at once: left to
+ * itself, malloc learns from the first of them to keep all that follow. */
+static void limit_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+}
+
 int daemon_run(const char *path)
 {
 	struct daemon daemon = { .path = path };
 	int r;
 
+	limit_memory();
 	/* whoever read our standard error may have gone */
 	signal(SIGPIPE, SIG_IGN);
 	log_open();

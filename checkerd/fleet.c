@@ -173,6 +173,7 @@ int fleet_new(struct fleet **ret, struct config *config)
 
 		pool->config = &config->pools[p];
 		pool->hosts = host;
+		pool->swept = pool->config->host_count;
 		for (uint32_t h = 0; h < pool->config->host_count; h++) {
 			host->config = &pool->config->hosts[h];
 			host->index = (uint32_t) (host - fleet->hosts);

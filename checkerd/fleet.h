@@ -32,6 +32,8 @@ struct host {
 	uint32_t pool;
 	struct verdict verdict;
 	struct agent_state agent_state; /* what holds by its agent's word */
+	bool agent_is_new; /* what the segment has of its agent, another said */
+	bool shown; /* the daemon's: its settings are in the segment */
 	uint32_t ramp;   /* share of the weight since it recovered */
 	uint16_t weight; /* this and `admin` begin as configured */
 	uint8_t admin;   /* enum health_admin */
@@ -71,6 +73,10 @@ struct pool {
 	uint32_t up;
 	bool panic;
 	bool panic_told; /* what the segment and the events say of it */
+	/* the daemon's: how many of the hosts the segment is right about, and
+	 * which pool it is put right about next */
+	uint32_t swept;
+	struct pool *next_to_sweep;
 	struct pool_counts counts;
 };
 

@@ -153,10 +153,6 @@ void publish_panic(struct segment_writer *writer, const struct fleet *fleet,
 	         " hosts are fit, panic is below %u%%",
 	         of->fit, of->eligible, of->config->panic_percent);
 	publish_event(writer, &change, why);
-	for (uint32_t i = 0; i < of->config->host_count; i++) {
-		change = change_of(fleet, &of->hosts[i]);
-		segment_writer_publish(writer, &change);
-	}
 }
 
 void publish_certificate(struct segment_writer *writer,

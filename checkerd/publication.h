@@ -30,8 +30,7 @@ enum health_event_kind publish_host(struct segment_writer *writer,
  * else hears of events finds it in the segment. */
 void publish_completed(const struct segment_writer *writer);
 
-/* The panic of pool number `pool` began or ended: the event, then the words of
- * all its hosts. */
+/* The panic of pool number `pool` began or ended: only the event. */
 void publish_panic(struct segment_writer *writer, const struct fleet *fleet,
                    uint32_t pool);
 

@@ -27,6 +27,7 @@ void rounds_tell_panic(struct rounds *rounds, uint32_t pool)
 
 	of->panic_told = of->panic;
 	publish_panic(rounds->writer, rounds->fleet, pool);
+	rounds_sweep(rounds, of);
 }
 
 void rounds_publish(struct rounds *rounds, const struct host *host,
@@ -51,7 +52,7 @@ void rounds_tell(struct rounds *rounds, struct host *host, uint64_t before,
 void rounds_judge(struct rounds *rounds, struct host *host,
                   struct verdict verdict, const struct cause *cause)
 {
-	uint64_t before = fleet_word(rounds->fleet, host);
+	uint64_t before = rounds_word(rounds, host);
 	bool panic = fleet_judge(rounds->fleet, host, verdict, cause->outcome);
 
 	rounds_tell(rounds, host, before, panic, cause);
@@ -536,6 +537,8 @@ int rounds_new(struct rounds **ret, sd_event *event,
 		r = sd_event_source_set_exit_on_failure(rounds->timer, true);
 	if (r >= 0)
 		r = rounds_agents_new(rounds, event);
+	if (r >= 0)
+		r = rounds_sweep_new(rounds, event);
 	if (r < 0) {
 		rounds_free(rounds);
 		return r;
@@ -563,6 +566,7 @@ void rounds_free(struct rounds *rounds)
 		free(flight);
 	}
 	rounds_agents_free(rounds);
+	rounds_sweep_free(rounds);
 	free(rounds->lines);
 	sd_event_source_unref(rounds->timer);
 	prober_free(rounds->prober);

@@ -24,10 +24,28 @@ int rounds_new(struct rounds **ret, sd_event *event,
                struct segment_writer *writer);
 void rounds_free(struct rounds *rounds); /* accepts NULL */
 
-/* Puts `config` in force: at the start, and as a diff by (pool, host id) at a
- * reload.  Takes a reference of its own.  Returns an enum segment_fate; on
- * error everything goes on as before. */
-int rounds_install(struct rounds *rounds, struct config *config);
+/* A configuration, and all that can be made of it before it comes into
+ * force. */
+struct successor;
+
+/* In any thread, one at a time, while the rounds go on in theirs; nothing may
+ * be installed meanwhile.  Takes a reference of its own to `config`.  Returns
+ * 0 or a negative errno. */
+int rounds_prepare(const struct rounds *rounds, struct config *config,
+                   struct successor **ret);
+
+/* In any thread, but before the next one is prepared if it was not
+ * installed. */
+void successor_free(struct successor *successor); /* accepts NULL */
+
+/* Puts it in force: at the start, and as a diff by (pool, host id) at a
+ * reload.  `next` then holds what was before, for successor_free().  Returns
+ * an enum segment_fate; on error everything goes on as before. */
+int rounds_install(struct rounds *rounds, struct successor *next);
+
+/* The segment and the events are told of many hosts by and by; of this one
+ * now. */
+void rounds_settle(struct rounds *rounds, uint32_t host);
 
 /* What is in force: its pools and hosts are numbered as the segment's.  NULL
  * before the first install. */

@@ -40,7 +40,7 @@ static const char *where(const struct host *host, char buffer[WHERE_SIZE])
 static void advise(struct rounds *rounds, struct host *host,
                    struct agent_state state, const char *text)
 {
-	uint64_t before = fleet_word(rounds->fleet, host);
+	uint64_t before = rounds_word(rounds, host);
 	bool panic = fleet_advise(rounds->fleet, host, state);
 	char place[WHERE_SIZE], why[WHY_SIZE];
 	const struct cause cause = { .outcome = HEALTH_AGENT,
@@ -55,9 +55,10 @@ static void advise(struct rounds *rounds, struct host *host,
 static void obey(struct rounds *rounds, struct host *host,
                  struct agent_state state, const char *text)
 {
-	struct health_detail *detail =
-		segment_writer_edit(rounds->writer, host->index);
+	struct health_detail *detail;
 
+	rounds_settle(rounds, host->index);
+	detail = segment_writer_edit(rounds->writer, host->index);
 	detail->agent_at_us = realtime_us();
 	detail->agent_silent = 0;
 	detail->agent_outcome = HEALTH_NONE;
@@ -243,12 +244,8 @@ static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata)
 /* --- a configuration comes into force ------------------------------------- */
 
 /* What nobody of us wrote is not believed. */
-struct agent_state rounds_recall_agent(const struct rounds *rounds,
-                                       uint32_t host)
+struct agent_state rounds_recall_agent(const struct health_detail *detail)
 {
-	const struct health_detail *detail =
-		segment_writer_detail(rounds->writer, host);
-
 	if (!(detail->flags & HEALTH_DETAIL_AGENT) ||
 	    detail->agent_percent > 100 ||
 	    detail->agent_order == HEALTH_AGENT_DOWN ||
@@ -267,14 +264,13 @@ void rounds_forget_agent(struct health_detail *detail)
 	memset(detail->agent_said, 0, sizeof(detail->agent_said));
 }
 
-void rounds_hand_over_agents(struct rounds *rounds, struct fleet *old)
+void rounds_hand_over_agents(struct rounds *rounds,
+                             const struct successor *before)
 {
-	for (uint32_t i = 0; i < old->agent_count; i++) {
-		struct agent *from = &old->agents[i], *to = NULL;
-		uint32_t at =
-			segment_writer_carried(rounds->writer, from->index);
+	for (uint32_t i = 0; i < before->fleet->agent_count; i++) {
+		struct agent *from = &before->fleet->agents[i], *to = NULL;
+		uint32_t at = segment_draft_heir(before->draft, from->index);
 
-		schedule_remove(&rounds->questions, &from->timer);
 		if (at != HEALTH_ALL_HOSTS)
 			to = rounds->fleet->hosts[at].agent;
 		if (!to || to->call || !fleet_same_agent(from, to)) {
@@ -293,6 +289,7 @@ void rounds_schedule_agents(struct rounds *rounds, bool first_time)
 {
 	uint64_t now_us = monotonic_us();
 
+	schedule_begin(&rounds->questions);
 	for (uint32_t i = 0; i < rounds->fleet->agent_count; i++) {
 		struct agent *agent = &rounds->fleet->agents[i];
 		const struct settings *settings =
@@ -307,8 +304,9 @@ void rounds_schedule_agents(struct rounds *rounds, bool first_time)
 			due_us += schedule_phase_us(
 				agent->index,
 				settings->agent_interval_ms * USEC_PER_MSEC);
-		schedule_set(&rounds->questions, &agent->timer, due_us);
+		schedule_append(&rounds->questions, &agent->timer, due_us);
 	}
+	schedule_finish(&rounds->questions);
 }
 
 /* --- life ----------------------------------------------------------------- */

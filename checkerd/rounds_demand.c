@@ -92,14 +92,15 @@ void rounds_demand_met(struct rounds *rounds, struct target *target)
 			hurry(rounds, target);
 }
 
-void rounds_demand_moved(struct rounds *rounds)
+void rounds_demand_moved(struct rounds *rounds,
+                         const struct segment_draft *draft)
 {
 	struct demand *gone = NULL, **at = &rounds->demands;
 
 	while (*at) {
 		struct demand *demand = *at;
-		uint32_t now_at = segment_writer_carried(rounds->writer,
-		                                         demand->host->index);
+		uint32_t now_at =
+			segment_draft_heir(draft, demand->host->index);
 		struct host *host = now_at == HEALTH_ALL_HOSTS
 		                            ? NULL
 		                            : &rounds->fleet->hosts[now_at];

@@ -45,7 +45,7 @@ int rounds_order(struct rounds *rounds, const char *pool, const char *id,
 
 	if (!host)
 		return -ENOENT;
-	before = fleet_word(rounds->fleet, host);
+	before = rounds_word(rounds, host);
 	show(rounds, host, order);
 	panic = fleet_order(rounds->fleet, host, order->admin, order->weight);
 	if (order->raise)

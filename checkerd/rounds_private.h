@@ -8,7 +8,9 @@
  *	rounds_order.c    what people order
  *	rounds_demand.c   probes that people ask for
  *	rounds_ramp.c     weights that grow after recovery (slow_start)
+ *	rounds_prepare.c  what a configuration will come to, in a thread
  *	rounds_install.c  a configuration comes into force
+ *	rounds_sweep.c    the segment is told of many hosts, between probes
  *
  * Ownership: a fleet belongs to the rounds; a flight (one probe under way)
  * belongs to the rounds too and is known to its target.  A flight holds a
@@ -26,6 +28,7 @@
 #include "probe.h"
 #include "publication.h"
 #include "rounds.h"
+#include "segment_draft.h"
 #include "segment_writer.h"
 
 /* How close on each other probes follow that confirm a suspicion. */
@@ -53,6 +56,25 @@ struct call {
 	uint64_t due_us;
 };
 
+/* What becomes of a target when the next fleet comes into force. */
+struct heir {
+	struct target *target; /* of that fleet; NULL: none */
+	bool same;             /* the same hosts, checked in the same way */
+};
+
+/* All that can be made of a configuration before it comes into force; after
+ * that, what was before. */
+struct successor {
+	struct fleet *fleet;
+	struct probe_line *lines; /* by target */
+	struct segment_draft *draft;
+	struct heir *heirs; /* by target of the fleet before; NULL: no fleet */
+	struct {
+		const struct settings *a, *b;
+		bool equal;
+	} compared; /* the last two */
+};
+
 struct rounds {
 	struct segment_writer *writer;
 	struct curl_loop *loop;
@@ -71,6 +93,11 @@ struct rounds {
 	struct flight *idle;    /* for probes to come */
 	struct demand *demands; /* see rounds_demand.c */
 	struct ramp *ramps;     /* see rounds_ramp.c */
+	struct {
+		sd_event_source *turn;
+		struct pool *first, **last; /* by pool->next_to_sweep */
+		bool starting;
+	} sweep; /* see rounds_sweep.c */
 	struct {
 		uint64_t count; /* inconclusive since last said */
 		uint64_t said_us;
@@ -136,13 +163,13 @@ void rounds_heed_answer(struct rounds *rounds, struct host *host,
 /* As many as there is room for in flight. */
 void rounds_ask_due(struct rounds *rounds);
 
-/* What the segment remembers of the agent of host number `host`. */
-struct agent_state rounds_recall_agent(const struct rounds *rounds,
-                                       uint32_t host);
+/* What the segment remembers of a host's agent. */
+struct agent_state rounds_recall_agent(const struct health_detail *detail);
 void rounds_forget_agent(struct health_detail *detail);
 
 /* After a new fleet came into force: who is being asked, and who is to be. */
-void rounds_hand_over_agents(struct rounds *rounds, struct fleet *old);
+void rounds_hand_over_agents(struct rounds *rounds,
+                             const struct successor *before);
 void rounds_schedule_agents(struct rounds *rounds, bool first_time);
 
 /* --- rounds_order.c ----------------------------------------------------- */
@@ -151,6 +178,30 @@ void rounds_schedule_agents(struct rounds *rounds, bool first_time);
 void rounds_show_order(struct health_detail *detail, const char *reason,
                        uint64_t until_us);
 
+/* --- rounds_prepare.c --------------------------------------------------- */
+
+/* What the segment knows of a host becomes its state, and in a new file what
+ * that says of it.  May be done again when the segment knows better. */
+void rounds_take_over(const struct rounds *rounds, struct successor *next,
+                      struct host *host);
+
+/* What the configuration says of a host, in its detail. */
+void rounds_show_settings(const struct host *host,
+                          struct health_detail *detail);
+
+/* --- rounds_sweep.c ----------------------------------------------------- */
+
+int rounds_sweep_new(struct rounds *rounds, sd_event *event);
+void rounds_sweep_free(struct rounds *rounds);
+
+/* The segment is no longer right about any host of a pool, of all pools. */
+void rounds_sweep(struct rounds *rounds, struct pool *pool);
+void rounds_sweep_all(struct rounds *rounds, bool starting);
+void rounds_sweep_finish(struct rounds *rounds);
+
+/* The word of a host, with all that was decided of it before now. */
+uint64_t rounds_word(struct rounds *rounds, struct host *host);
+
 /* --- rounds_demand.c ---------------------------------------------------- */
 
 /* A probe of the target has begun, or has been judged. */
@@ -158,7 +209,8 @@ void rounds_demand_begun(struct rounds *rounds, const struct target *target);
 void rounds_demand_met(struct rounds *rounds, struct target *target);
 
 /* The fleet was replaced: the hosts of the old one are no more. */
-void rounds_demand_moved(struct rounds *rounds);
+void rounds_demand_moved(struct rounds *rounds,
+                         const struct segment_draft *draft);
 void rounds_demand_clear(struct rounds *rounds);
 
 /* --- rounds_ramp.c ------------------------------------------------------ */
@@ -171,7 +223,8 @@ void rounds_ramp_consider(struct rounds *rounds, struct host *host,
 void rounds_ramp_on(struct rounds *rounds, uint64_t now_us);
 
 /* The fleet was replaced: the hosts of the old one are no more. */
-void rounds_ramp_moved(struct rounds *rounds);
+void rounds_ramp_moved(struct rounds *rounds,
+                       const struct segment_draft *draft);
 void rounds_ramp_clear(struct rounds *rounds);
 
 /* --- rounds_report.c ---------------------------------------------------- */
@@ -179,6 +232,6 @@ void rounds_ramp_clear(struct rounds *rounds);
 /* Hosts without probes: what live traffic did to them wears off, ... */
 void rounds_forgive(struct rounds *rounds, struct target *target);
 /* ... after a while from now. */
-void rounds_wait_to_forgive(struct rounds *rounds, struct target *target);
+uint64_t rounds_forgiven_us(const struct target *target);
 
 #endif

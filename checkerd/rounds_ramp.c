@@ -73,7 +73,7 @@ static bool step(struct rounds *rounds, struct ramp *ramp, uint64_t now_us)
 {
 	struct host *host = ramp->host;
 	uint64_t whole_us = length_us(host), past_us = now_us - ramp->began_us;
-	uint64_t before = fleet_word(rounds->fleet, host);
+	uint64_t before = rounds_word(rounds, host);
 
 	if (now_us < ramp->next_us)
 		return false;
@@ -102,14 +102,13 @@ void rounds_ramp_on(struct rounds *rounds, uint64_t now_us)
 	}
 }
 
-void rounds_ramp_moved(struct rounds *rounds)
+void rounds_ramp_moved(struct rounds *rounds, const struct segment_draft *draft)
 {
 	struct ramp **at = &rounds->ramps;
 
 	while (*at) {
 		struct ramp *ramp = *at;
-		uint32_t now_at = segment_writer_carried(rounds->writer,
-		                                         ramp->host->index);
+		uint32_t now_at = segment_draft_heir(draft, ramp->host->index);
 		struct host *host = now_at == HEALTH_ALL_HOSTS
 		                            ? NULL
 		                            : &rounds->fleet->hosts[now_at];

@@ -21,13 +21,11 @@ void rounds_forgive(struct rounds *rounds, struct target *target)
 	             &(struct cause) { .outcome = HEALTH_PASSIVE, .why = why });
 }
 
-void rounds_wait_to_forgive(struct rounds *rounds, struct target *target)
+uint64_t rounds_forgiven_us(const struct target *target)
 {
 	const struct settings *settings = target->hosts->config->settings;
 
-	schedule_set(&rounds->schedule, &target->timer,
-	             monotonic_us() +
-	                     settings->failed_timeout_ms * USEC_PER_MSEC);
+	return monotonic_us() + settings->failed_timeout_ms * USEC_PER_MSEC;
 }
 
 /* Ask the host itself, at once, and until it is clear. */
@@ -79,7 +77,8 @@ static void blame(struct rounds *rounds, struct host *host,
 	rounds_record(rounds, host, &result);
 	segment_writer_commit(rounds->writer);
 	if (host->config->settings->check == CHECK_NONE)
-		rounds_wait_to_forgive(rounds, host->target);
+		schedule_set(&rounds->schedule, &host->target->timer,
+		             rounds_forgiven_us(host->target));
 }
 
 bool rounds_report(struct rounds *rounds, const struct health_report *report)

@@ -31,16 +31,12 @@ static void put(struct schedule *schedule, uint32_t place,
 	entry->place = place;
 }
 
-static void settle(struct schedule *schedule, uint32_t place,
-                   struct schedule_entry *entry)
+static void sink(struct schedule *schedule, uint32_t place,
+                 struct schedule_entry *entry)
 {
 	struct schedule_entry **heap = schedule->heap;
 	uint32_t child;
 
-	while (place > 1 && heap[place / 2]->due_us > entry->due_us) {
-		put(schedule, place, heap[place / 2]);
-		place /= 2;
-	}
 	while ((child = place * 2) <= schedule->count) {
 		if (child < schedule->count &&
 		    heap[child + 1]->due_us < heap[child]->due_us)
@@ -51,6 +47,18 @@ static void settle(struct schedule *schedule, uint32_t place,
 		place = child;
 	}
 	put(schedule, place, entry);
+}
+
+static void settle(struct schedule *schedule, uint32_t place,
+                   struct schedule_entry *entry)
+{
+	struct schedule_entry **heap = schedule->heap;
+
+	while (place > 1 && heap[place / 2]->due_us > entry->due_us) {
+		put(schedule, place, heap[place / 2]);
+		place /= 2;
+	}
+	sink(schedule, place, entry);
 }
 
 void schedule_set(struct schedule *schedule, struct schedule_entry *entry,
@@ -74,6 +82,25 @@ void schedule_remove(struct schedule *schedule, struct schedule_entry *entry)
 	last = schedule->heap[schedule->count--];
 	if (last != entry)
 		settle(schedule, place, last);
+}
+
+void schedule_begin(struct schedule *schedule)
+{
+	schedule->count = 0;
+}
+
+void schedule_append(struct schedule *schedule, struct schedule_entry *entry,
+                     uint64_t due_us)
+{
+	entry->due_us = due_us;
+	put(schedule, ++schedule->count, entry);
+}
+
+/* From the last parent to the first: in linear time. */
+void schedule_finish(struct schedule *schedule)
+{
+	for (uint32_t place = schedule->count / 2; place > 0; place--)
+		sink(schedule, place, schedule->heap[place]);
 }
 
 struct schedule_entry *schedule_first(const struct schedule *schedule)

@@ -33,6 +33,14 @@ void schedule_set(struct schedule *schedule, struct schedule_entry *entry,
                   uint64_t due_us);
 void schedule_remove(struct schedule *schedule, struct schedule_entry *entry);
 
+/* A hundred thousand at once: forgets all there are, which need not exist any
+ * more; takes those that come instead, none of which is waiting; and finds
+ * their places.  Nothing else may be asked in between. */
+void schedule_begin(struct schedule *schedule);
+void schedule_append(struct schedule *schedule, struct schedule_entry *entry,
+                     uint64_t due_us);
+void schedule_finish(struct schedule *schedule);
+
 /* The earliest, or NULL. */
 struct schedule_entry *schedule_first(const struct schedule *schedule);
 

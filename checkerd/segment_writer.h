@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The one writer of the segment (include/health_shm.h): creates it, adopts
- * what an earlier process left, supersedes it when the topology changes, and
- * publishes changes in the order that readers rely on.
+ * The one writer of the segment (include/health_shm.h): adopts what an
+ * earlier process left, supersedes it by a draft (segment_draft.h) when the
+ * topology changes, and publishes changes in the order that readers rely on.
  *
  * The segment is also where the state of the hosts lives between two
  * processes: nothing is kept twice.  A word of 0 is a host never seen before.
@@ -17,7 +17,7 @@
 
 #include <sys/types.h>
 
-struct topology;
+struct segment_draft;
 struct segment_writer;
 
 #define SEGMENT_CHANGES 4096
@@ -33,29 +33,17 @@ int segment_writer_new(struct segment_writer **ret, const char *path,
 /* Leaves the file in place, for readers and for the next process. */
 void segment_writer_free(struct segment_writer *writer); /* accepts NULL */
 
-enum segment_fate { SEGMENT_CREATED, SEGMENT_ADOPTED, SEGMENT_REPLACED };
-
 /* The number of the last event that a process before published.  If there is
  * one beyond it before the first publish, that was completed at adoption, and
  * nobody can have heard of it. */
 uint64_t segment_writer_told(const struct segment_writer *writer);
 
-/* Finds a place for `topology`: the same file if it holds the same already,
- * else a new one, nameless yet, with all that is known carried over by (pool,
- * host id).  From here on all functions below speak of that place, so that
- * the words of new hosts are decided before any reader sees them.  Returns an
- * enum segment_fate; on error nothing has changed. */
-int segment_writer_prepare(struct segment_writer *writer,
-                           const struct topology *topology);
-
-/* The number that a host had before the last prepare -> the one it has now;
- * HEALTH_ALL_HOSTS: it is gone. */
-uint32_t segment_writer_carried(const struct segment_writer *writer,
-                                uint32_t host);
-
-/* Gives the prepared file its name and marks the one before superseded.  If
- * it fails, the one before is in force again. */
-int segment_writer_activate(struct segment_writer *writer);
+/* Gives the drafted file its name and marks the one before superseded, which
+ * is the draft's from then on; the file that stays (SEGMENT_ADOPTED) is signed
+ * anew after a start.  On error the one before stays in force, and the draft is
+ * of no use any more. */
+int segment_writer_activate(struct segment_writer *writer,
+                            struct segment_draft *draft);
 
 /* Why the segment found at the start was not fit for adoption, or NULL. */
 const char *segment_writer_rejected(const struct segment_writer *writer);

@@ -178,7 +178,7 @@ int topology_equal(const struct topology *topology, const void *segment)
 {
 	struct health_header a = topology->header, b;
 
-	memcpy(&b, segment, sizeof(b));
+	memcpy(&b, segment, offsetof(struct health_header, generation));
 	b.magic = a.magic;
 	b.stream = a.stream;
 	b.created_at_us = a.created_at_us;

@@ -21,6 +21,7 @@
  */
 #include "address.h"
 #include "config.h"
+#include "segment_draft.h"
 #include "segment_writer.h"
 #include "status_mask.h"
 #include "topology.h"
@@ -177,16 +178,15 @@ static void set_configured(struct tool *tool, uint32_t host, uint16_t weight)
 }
 
 /* Constant for readers, but the mapping is the writer's. */
-static void poke(struct tool *tool, uint32_t number)
+static void poke(const struct tool *tool, const struct health_shm *shm,
+                 uint32_t number)
 {
-	const struct health_shm *shm = segment_writer_shm(tool->writer);
 	const struct observation *from = &tool->observes[number];
 	struct health_host *host =
 	        (struct health_host *) (uintptr_t) &shm->hosts[number];
 	host->observe = from->mode;
 	memcpy(host->live_fail_status, from->fail_status.bits,
 	       sizeof(host->live_fail_status));
-	set_configured(tool, number, tool->hosts[number].weight);
 }
 
 static uint64_t pool_word(const struct health_shm *shm, uint32_t pool,
@@ -203,28 +203,33 @@ static uint64_t pool_word(const struct health_shm *shm, uint32_t pool,
 	return health_pool_word_make(routable, up, 0);
 }
 
-/* Hosts that are new, before anybody sees them. */
-static void publish_fresh(struct tool *tool)
+/* Before anybody sees them: hosts that were go on, those that are new are
+ * unknown. */
+static void fill_in(struct tool *tool, struct segment_draft *draft)
 {
-	const struct health_shm *shm = segment_writer_shm(tool->writer);
+	const struct health_shm *shm = segment_draft_shm(draft);
 
 	for (uint32_t h = 0; h < shm->host_count; h++) {
-		uint32_t pool = shm->hosts[h].pool, next = shm->pools[pool].first_host +
-		                                           shm->pools[pool].host_count;
-		struct segment_change change = { .host = h };
-
-		poke(tool, h);
-		if (health_shm_word(shm, h) != 0)
-			continue;
-		change.word = health_word_make(
+		uint64_t fresh = health_word_make(
 		        HEALTH_UNKNOWN, HEALTH_AUTO, 1, 0,
 		        tool->hosts[h].weight * HEALTH_WEIGHT_UNIT, 0,
 		        HEALTH_NONE);
-		/* counted once: there may be very many */
-		if (h + 1 == next)
-			change.pool_word = pool_word(shm, pool, h, change.word);
-		segment_writer_publish(tool->writer, &change);
+		struct health_detail detail;
+		uint64_t word = segment_draft_recall(draft, h, &detail);
+
+		poke(tool, shm, h);
+		detail.weight = tool->hosts[h].weight;
+		if (segment_draft_fate(draft) == SEGMENT_ADOPTED)
+			set_configured(tool, h, tool->hosts[h].weight);
+		else
+			segment_draft_set(draft, h, word ? word : fresh,
+			                  &detail);
 	}
+	for (uint32_t p = 0; p < shm->pool_count; p++)
+		if (segment_draft_fate(draft) != SEGMENT_ADOPTED)
+			segment_draft_set_pool(
+			        draft, p,
+			        pool_word(shm, p, HEALTH_ALL_HOSTS, 0));
 }
 
 static uint64_t publish(struct tool *tool, uint32_t host, uint64_t word,
@@ -256,8 +261,10 @@ static void forget(struct tool *tool)
 static int activate(struct tool *tool, char **words, int count)
 {
 	static const char *const fates[] = { "created", "adopted", "replaced" };
+	struct segment_draft *draft;
 	struct topology topology;
-	int fate, rc;
+	enum segment_fate fate;
+	int rc;
 
 	(void) words;
 	(void) count;
@@ -266,15 +273,17 @@ static int activate(struct tool *tool, char **words, int count)
 	                    SEGMENT_EVENTS);
 	if (rc < 0)
 		return rc;
-	fate = segment_writer_prepare(tool->writer, &topology);
+	rc = segment_draft_new(&draft, tool->writer, &topology);
 	topology_clear(&topology);
-	if (fate < 0)
-		return fate;
-	publish_fresh(tool);
-	segment_writer_beat(tool->writer, now_us(CLOCK_MONOTONIC));
-	rc = segment_writer_activate(tool->writer);
 	if (rc < 0)
 		return rc;
+	fate = segment_draft_fate(draft);
+	fill_in(tool, draft);
+	rc = segment_writer_activate(tool->writer, draft);
+	segment_draft_free(draft);
+	if (rc < 0)
+		return rc;
+	segment_writer_beat(tool->writer, now_us(CLOCK_MONOTONIC));
 	forget(tool);
 	tool->active = true;
 	return answer("ok", fates[fate]);

@@ -25,7 +25,7 @@ CONTRACT, LEAF, READING, DOMAIN, LOOP, MECHANISM, WIRING, ENTRY = range(8)
 TOOL = "checkerctl"
 
 LAYERS = {
-    LEAF: """address agent_line arena clock dashboard grpc_health hash log message_ids
+    LEAF: """address agent_line arena clock dashboard discard grpc_health hash log message_ids
         name_index nearest parse path_pattern status_mask utf8 util
         segment_reader terminal time_text""",
     READING: "event_reader explanation selection snapshot view_json",
@@ -40,11 +40,13 @@ LAYERS = {
         http_request http_server http_socket notify notify_exec
         notify_private notify_webhook probe probe_agent probe_direct probe_grpc
         probe_http probe_judge probe_line probe_private probe_request
-        probe_talk probe_tls report_receiver segment_writer""",
+        probe_talk probe_tls report_receiver segment_draft segment_private
+        segment_writer""",
     WIRING: """api api_change api_dashboard api_document api_events api_fleet
         api_metrics api_private api_readers control daemon once publication
         rounds rounds_agent rounds_demand rounds_install rounds_order
-        rounds_private rounds_ramp rounds_report""",
+        rounds_prepare rounds_private rounds_ramp rounds_report
+        rounds_sweep""",
     ENTRY: "main",
     TOOL: """cell checkerctl command command_control command_segment
         control_client events view view_answer view_host view_table watch""",
@@ -68,7 +70,7 @@ FOREIGN = {
     r"systemd/sd-daemon\.h": {"daemon", "main"},
     r"systemd/sd-event\.h": LOOP,
     r"ngx_.*": set(),
-    r"pthread\.h": {"config_loader"},
+    r"pthread\.h": {"config_loader", "discard"},
 }
 CONTRACTS = {"../include/health_shm.h", "../include/health_report.h"}
 

@@ -14,6 +14,7 @@
  * gap, and each must begin where the one before it ended.
  */
 #include "../unit/fixture_config.h"
+#include "segment_draft.h"
 #include "segment_writer.h"
 #include "topology.h"
 
@@ -47,6 +48,7 @@ static struct segment_writer *open_writer(void)
 {
 	static struct fixture_config fixture;
 	struct segment_writer *writer = NULL;
+	struct segment_draft *draft;
 	struct topology topology;
 	pid_t holder;
 	int r;
@@ -57,9 +59,10 @@ static struct segment_writer *open_writer(void)
 	if (r < 0 ||
 	    topology_build(&topology, fixture_config(&fixture, "p: a b c d"),
 	                   64, 64) < 0 ||
-	    segment_writer_prepare(writer, &topology) < 0 ||
-	    segment_writer_activate(writer) < 0)
+	    segment_draft_new(&draft, writer, &topology) < 0 ||
+	    segment_writer_activate(writer, draft) < 0)
 		die("segment");
+	segment_draft_free(draft);
 	topology_clear(&topology);
 	return writer;
 }

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "fixture_config.h"
 #include "notify.h"
+#include "segment_draft.h"
 #include "segment_writer.h"
 #include "topology.h"
 
@@ -54,14 +55,16 @@ int getaddrinfo(const char *name, const char *service,
 static void install(struct story *story, const char *pools)
 {
 	struct fixture_config fixture;
+	struct segment_draft *draft;
 	struct topology topology;
 
 	assert_int_equal(topology_build(&topology,
 	                                fixture_config(&fixture, pools), 64,
 	                                RING),
 	                 0);
-	assert_true(segment_writer_prepare(story->writer, &topology) >= 0);
-	assert_int_equal(segment_writer_activate(story->writer), 0);
+	assert_int_equal(segment_draft_new(&draft, story->writer, &topology), 0);
+	assert_int_equal(segment_writer_activate(story->writer, draft), 0);
+	segment_draft_free(draft);
 	topology_clear(&topology);
 }
 

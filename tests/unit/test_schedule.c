@@ -44,6 +44,35 @@ static void entries_come_out_in_order_whatever_was_done_to_them(void **state)
 	schedule_clear(&schedule);
 }
 
+/* Also when those before them are gone without having been taken out. */
+static void many_at_once_find_their_places(void **state)
+{
+	struct schedule schedule = { 0 };
+	struct schedule_entry old[ENTRIES] = { 0 }, entries[ENTRIES] = { 0 };
+	uint64_t last_us = 0;
+
+	(void) state;
+	srand(2);
+	assert_int_equal(schedule_reserve(&schedule, ENTRIES), 0);
+	for (int i = 0; i < ENTRIES; i++)
+		schedule_set(&schedule, &old[i], (uint64_t) rand() % 1000);
+	schedule_begin(&schedule);
+	for (int i = 0; i < ENTRIES; i++)
+		schedule_append(&schedule, &entries[i],
+		                (uint64_t) rand() % 1000);
+	schedule_finish(&schedule);
+	for (int i = 0; i < ENTRIES; i++) {
+		struct schedule_entry *entry = schedule_first(&schedule);
+
+		assert_true(entry >= entries && entry < entries + ENTRIES);
+		assert_true(entry->due_us >= last_us);
+		last_us = entry->due_us;
+		schedule_remove(&schedule, entry);
+	}
+	assert_null(schedule_first(&schedule));
+	schedule_clear(&schedule);
+}
+
 static void first_probes_are_spread_over_one_interval(void **state)
 {
 	enum { HOSTS = 1000, TENTHS = 10 };
@@ -98,6 +127,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		        entries_come_out_in_order_whatever_was_done_to_them),
+		cmocka_unit_test(many_at_once_find_their_places),
 		cmocka_unit_test(first_probes_are_spread_over_one_interval),
 		cmocka_unit_test(jitter_keeps_the_pace_and_differs_by_host),
 		cmocka_unit_test(who_is_late_catches_up_without_a_stampede),

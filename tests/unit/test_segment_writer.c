@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "fixture_config.h"
+#include "segment_draft.h"
 #include "segment_writer.h"
 #include "topology.h"
 #include "util.h"
@@ -60,7 +61,8 @@ static struct segment_writer *open_writer(const struct place *place)
 	return writer;
 }
 
-static int prepare(struct segment_writer *writer, const char *text)
+static int draft(struct segment_draft **ret, const struct segment_writer *writer,
+                 const char *text)
 {
 	struct fixture_config fixture;
 	struct topology topology;
@@ -69,17 +71,40 @@ static int prepare(struct segment_writer *writer, const char *text)
 	assert_int_equal(topology_build(&topology, fixture_config(&fixture, text),
 	                                64, 16),
 	                 0);
-	r = segment_writer_prepare(writer, &topology);
+	r = segment_draft_new(ret, writer, &topology);
 	topology_clear(&topology);
 	return r;
+}
+
+/* The hosts of a draft go on as they are. */
+static void carry(struct segment_draft *draft, uint32_t hosts)
+{
+	struct health_detail detail;
+
+	for (uint32_t i = 0; i < hosts; i++) {
+		uint64_t word = segment_draft_recall(draft, i, &detail);
+
+		segment_draft_set(draft, i, word, &detail);
+	}
+}
+
+static enum segment_fate install(struct segment_writer *writer, const char *text)
+{
+	struct segment_draft *next;
+	enum segment_fate fate;
+
+	assert_int_equal(draft(&next, writer, text), 0);
+	fate = segment_draft_fate(next);
+	assert_int_equal(segment_writer_activate(writer, next), 0);
+	segment_draft_free(next);
+	return fate;
 }
 
 static struct segment_writer *start(const struct place *place, const char *text)
 {
 	struct segment_writer *writer = open_writer(place);
 
-	assert_true(prepare(writer, text) >= 0);
-	assert_int_equal(segment_writer_activate(writer), 0);
+	install(writer, text);
 	return writer;
 }
 
@@ -141,12 +166,18 @@ static void a_new_segment_names_its_hosts(void **state)
 static void nobody_sees_a_segment_before_it_is_activated(void **state)
 {
 	struct segment_writer *writer = open_writer(*state);
+	const struct health_detail detail = { .probes = 42 };
+	struct segment_draft *next;
 
-	assert_int_equal(prepare(writer, "one: a"), SEGMENT_CREATED);
+	assert_int_equal(draft(&next, writer, "one: a"), 0);
+	assert_int_equal(segment_draft_fate(next), SEGMENT_CREATED);
 	assert_int_equal(access(((struct place *) *state)->path, F_OK), -1);
-	publish(writer, 0, UP, NULL);
-	assert_int_equal(segment_writer_activate(writer), 0);
+	segment_draft_set(next, 0, UP, &detail);
+	assert_int_equal(segment_writer_activate(writer, next), 0);
 	assert_int_equal(access(((struct place *) *state)->path, F_OK), 0);
+	assert_int_equal(health_shm_word(segment_writer_shm(writer), 0), UP);
+	assert_int_equal(segment_writer_detail(writer, 0)->probes, 42);
+	segment_draft_free(next);
 	segment_writer_free(writer);
 }
 
@@ -204,8 +235,7 @@ static void a_restart_adopts_the_same_file(void **state)
 	segment_writer_free(writer);
 
 	writer = open_writer(*state);
-	assert_int_equal(prepare(writer, "one: a b"), SEGMENT_ADOPTED);
-	assert_int_equal(segment_writer_activate(writer), 0);
+	assert_int_equal(install(writer, "one: a b"), SEGMENT_ADOPTED);
 	assert_int_equal(health_shm_word(&shm, 1), DOWN);
 	assert_int_equal(segment_writer_detail(writer, 1)->probes, 42);
 	assert_int_equal(health_shm_generation(&shm), generation + 1);
@@ -218,6 +248,7 @@ static void a_restart_adopts_the_same_file(void **state)
 static void another_topology_supersedes_and_carries_over(void **state)
 {
 	struct segment_writer *writer = start(*state, "one: a b; two: c");
+	struct segment_draft *next;
 	struct health_shm old, new;
 	struct health_event event;
 
@@ -226,9 +257,15 @@ static void another_topology_supersedes_and_carries_over(void **state)
 	publish(writer, 2, DOWN, "c");
 	segment_writer_edit(writer, 1)->probes = 42;
 	segment_writer_commit(writer);
-	assert_int_equal(prepare(writer, "one: x b"), SEGMENT_REPLACED);
+	assert_int_equal(draft(&next, writer, "one: x b"), 0);
+	assert_int_equal(segment_draft_fate(next), SEGMENT_REPLACED);
+	assert_int_equal(segment_draft_origin(next, 0), HEALTH_ALL_HOSTS);
+	assert_int_equal(segment_draft_origin(next, 1), 1);
+	assert_int_equal(segment_draft_heir(next, 0), HEALTH_ALL_HOSTS);
+	carry(next, 2);
 	assert_false(health_shm_generation(&old) & HEALTH_SUPERSEDED);
-	assert_int_equal(segment_writer_activate(writer), 0);
+	assert_int_equal(segment_writer_activate(writer, next), 0);
+	segment_draft_free(next);
 	assert_true(health_shm_generation(&old) & HEALTH_SUPERSEDED);
 
 	map(*state, &new);
@@ -246,6 +283,63 @@ static void another_topology_supersedes_and_carries_over(void **state)
 	assert_int_equal(publish(writer, 1, UP, "b"), 3);
 	unmap(&old);
 	unmap(&new);
+	segment_writer_free(writer);
+}
+
+/* Probes go on while a draft is made. */
+static void who_changed_since_a_draft_looked_is_looked_at_again(void **state)
+{
+	struct segment_writer *writer = start(*state, "one: a b c; two: d");
+	struct health_detail detail;
+	struct segment_draft *next;
+	struct health_event event;
+	uint32_t at = 0;
+
+	publish(writer, 1, UP, NULL);
+	assert_int_equal(draft(&next, writer, "one: d c b; two: d"), 0);
+	carry(next, 4);
+	assert_int_equal(segment_draft_touched(next, &at), HEALTH_ALL_HOSTS);
+
+	publish(writer, 1, DOWN, "b"); /* a new word */
+	segment_writer_edit(writer, 2)->probes = 42; /* a new detail */
+	segment_writer_commit(writer);
+	publish(writer, 0, DOWN, NULL); /* of one that goes */
+	at = 0;
+	assert_int_equal(segment_draft_touched(next, &at), 2);
+	assert_int_equal(segment_draft_recall(next, 2, &detail), DOWN);
+	segment_draft_set(next, 2, DOWN, &detail);
+	assert_int_equal(segment_draft_touched(next, &at), 1);
+	segment_draft_recall(next, 1, &detail);
+	assert_int_equal(detail.probes, 42);
+	segment_draft_set(next, 1, 0, &detail);
+	assert_int_equal(segment_draft_touched(next, &at), HEALTH_ALL_HOSTS);
+
+	assert_int_equal(segment_writer_activate(writer, next), 0);
+	segment_draft_free(next);
+	assert_int_equal(health_shm_word(segment_writer_shm(writer), 2), DOWN);
+	assert_int_equal(segment_writer_detail(writer, 1)->probes, 42);
+	assert_true(health_shm_event(segment_writer_shm(writer), 1, &event));
+	assert_int_equal(event.host, 2);
+	segment_writer_free(writer);
+}
+
+/* Killed, or ended, in the middle of making it. */
+static void a_draft_that_does_not_come_into_force_leaves_nothing(void **state)
+{
+	struct segment_writer *writer = start(*state, "one: a");
+	struct segment_draft *next;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s.new", ((struct place *) *state)->path);
+	assert_int_equal(draft(&next, writer, "one: a b"), 0);
+	assert_int_equal(access(path, F_OK), 0);
+	segment_draft_free(next);
+	assert_int_equal(access(path, F_OK), -1);
+	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	segment_writer_free(writer);
+	assert_int_equal(access(path, F_OK), -1);
+	writer = open_writer(*state);
+	assert_int_equal(install(writer, "one: a"), SEGMENT_ADOPTED);
 	segment_writer_free(writer);
 }
 
@@ -267,7 +361,7 @@ static void an_interrupted_transition_is_completed(void **state)
 	segment_writer_free(writer);
 
 	writer = open_writer(*state);
-	assert_int_equal(prepare(writer, "one: a b"), SEGMENT_ADOPTED);
+	assert_int_equal(install(writer, "one: a b"), SEGMENT_ADOPTED);
 	shm = segment_writer_shm(writer);
 	assert_int_equal(segment_writer_told(writer), 1);
 	assert_int_equal(health_shm_event_head(shm), 2);
@@ -287,7 +381,7 @@ static void a_half_written_event_never_happened(void **state)
 	segment_writer_free(writer);
 
 	writer = open_writer(*state);
-	assert_int_equal(prepare(writer, "one: a"), SEGMENT_ADOPTED);
+	assert_int_equal(install(writer, "one: a"), SEGMENT_ADOPTED);
 	shm = segment_writer_shm(writer);
 	assert_int_equal(segment_writer_told(writer), 1);
 	assert_int_equal(health_shm_event_head(shm), 1);
@@ -314,7 +408,7 @@ static void an_event_of_no_known_kind_never_happened(void **state)
 		segment_writer_free(writer);
 
 		writer = open_writer(*state);
-		assert_int_equal(prepare(writer, "one: a"), SEGMENT_ADOPTED);
+		assert_int_equal(install(writer, "one: a"), SEGMENT_ADOPTED);
 		shm = segment_writer_shm(writer);
 		assert_int_equal(health_shm_event_head(shm), number - 1);
 		assert_int_equal(publish(writer, 0, UP, "a"), number);
@@ -391,6 +485,7 @@ static void a_full_disk_leaves_the_old_segment_in_force(void **state)
 {
 	struct segment_writer *writer = start(*state, "one: a");
 	struct rlimit old, none = { 4096, 4096 };
+	struct segment_draft *next;
 	struct health_shm shm;
 
 	map(*state, &shm);
@@ -400,9 +495,8 @@ static void a_full_disk_leaves_the_old_segment_in_force(void **state)
 	getrlimit(RLIMIT_FSIZE, &old);
 	none.rlim_max = old.rlim_max;
 	setrlimit(RLIMIT_FSIZE, &none);
-	assert_int_equal(prepare(writer, "one: a b"), -EFBIG);
+	assert_int_equal(draft(&next, writer, "one: a b"), -EFBIG);
 	setrlimit(RLIMIT_FSIZE, &old);
-	assert_int_equal(segment_writer_activate(writer), 0);
 	assert_false(health_shm_generation(&shm) & HEALTH_SUPERSEDED);
 	publish(writer, 0, UP, "a");
 	assert_int_equal(health_shm_word(&shm, 0), UP);
@@ -430,8 +524,7 @@ static void what_is_no_segment_is_replaced(void **state)
 		writer = open_writer(place);
 		assert_string_equal(segment_writer_rejected(writer),
 		                    rows[i].why);
-		assert_int_equal(prepare(writer, "one: a"), SEGMENT_CREATED);
-		assert_int_equal(segment_writer_activate(writer), 0);
+		assert_int_equal(install(writer, "one: a"), SEGMENT_CREATED);
 		segment_writer_free(writer);
 		unlink(place->path);
 	}
@@ -467,8 +560,7 @@ static void numbers_and_parts_that_cannot_be_ours_are_refused(void **state)
 		writer = open_writer(*state);
 		assert_string_equal(segment_writer_rejected(writer),
 		                    rows[i].why);
-		assert_int_equal(prepare(writer, "one: a"), SEGMENT_CREATED);
-		assert_int_equal(segment_writer_activate(writer), 0);
+		assert_int_equal(install(writer, "one: a"), SEGMENT_CREATED);
 		segment_writer_free(writer);
 	}
 }
@@ -529,6 +621,8 @@ int main(void)
 		story(old_events_give_way_and_are_known_to_be_lost),
 		story(a_restart_adopts_the_same_file),
 		story(another_topology_supersedes_and_carries_over),
+		story(who_changed_since_a_draft_looked_is_looked_at_again),
+		story(a_draft_that_does_not_come_into_force_leaves_nothing),
 		story(an_interrupted_transition_is_completed),
 		story(a_half_written_event_never_happened),
 		story(an_event_of_no_known_kind_never_happened),
