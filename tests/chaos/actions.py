@@ -69,7 +69,7 @@ class Draw:
             about["admin"] = self.one("auto", "auto", "up", "down", "drain")
         elif kind == "lease":
             about["admin"] = self.one("down", "drain")
-            about["for"] = f"{self.random.randrange(200, 6000)}ms"
+            about["for"] = f"{self.random.randrange(1000, 6000)}ms"
         elif kind == "weight":
             about["weight"] = self.one(1, 2, 5, 100)
         elif kind in ("add", "remove"):

@@ -18,7 +18,8 @@ from nginx import BUILD, PRELOAD, wait_for
 
 SHIM = os.path.join(BUILD, "tests", "chaos", "clock_shim.so")
 
-SEGMENT_SPACE = "12m"  # two segments and little else
+# Some segments: nginx holds the ones before until it looks again.
+SEGMENT_SPACE = "40m"
 STATE_SPACE = "256k"
 RESTART_S = 0.1
 
@@ -60,6 +61,7 @@ class Daemon(Checkerd):
         self.observer = None
         self.killed = False     # by us: its end is no surprise
         self.may_fail = False   # to start: there is no space
+        self.starves = False    # of files
         self.state_lock = threading.RLock()  # over what it keeps, and we expect
         self.held = threading.Event()
         self.ready = threading.Event()

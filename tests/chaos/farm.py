@@ -22,7 +22,7 @@ OK = (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"
 FAIL = (b"HTTP/1.1 503 No\r\nContent-Length: 3\r\n"
         b"Connection: keep-alive\r\n\r\nno\n")
 LIE = FAIL.replace(b"503", b"500")
-GARBAGE = b"HTTP/1.1 200 OK\r\n\0\xff: 1\r\nContent-Length: -7\r\n\r\n"
+GARBAGE = b"HTTP/1.1 200 OK\r\nContent-Length: -7\r\n\0\xff: 1\r\n\r\n"
 
 
 def is_well(mode):

@@ -130,11 +130,14 @@ class Faults:
 
     def starve(self, for_s, kill, spare):
         restore = self.daemon.limit_files(spare)
+        self.daemon.starves = True
         time.sleep(for_s)
         if kill:
             self.kill()
         else:
             restore()
+        time.sleep(0.1)  # for the answers to what was asked in the midst of it
+        self.daemon.starves = False
 
     def clock(self, jump_s):
         self.daemon.jump(jump_s)
