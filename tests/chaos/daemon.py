@@ -131,6 +131,12 @@ observe = connect
         return self.process.poll() is None
 
     def supervise(self):
+        try:
+            self.start_again_and_again()
+        except (OSError, AssertionError) as error:
+            self.findings.add(f"checkerd cannot be started: {error}")
+
+    def start_again_and_again(self):
         while not self.gone.is_set():
             if self.launch():
                 self.ready.set()
