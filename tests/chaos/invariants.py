@@ -187,7 +187,8 @@ class Invariants:
             if not found:
                 print(f"{what} after {now - start:.1f} s", flush=True)
                 return
-            if now - start > bound + self.world.stalls.within(start, now):
+            held = min(bound, self.world.stalls.within(start, now))
+            if now - start > bound + held:
                 for problem in found[:20]:
                     self.findings.add(f"{problem}, {now - start:.0f} s after "
                                       "the last fault")
@@ -336,7 +337,8 @@ class Invariants:
 
     def lines(self, heard):
         """One line per event and instance of nginx; two run side by side
-        while one replaces the other."""
+        while one replaces the other, and the new one tells what comes after
+        its workers' first look."""
         found, problems = self.placed("nginx", heard)
         world = self.world
         events = world.observer.events
@@ -350,7 +352,8 @@ class Invariants:
                 most = 1 + sum(overlaps(seen, seen, [span], 2.5) for span in
                                world.faults.upgrades)
                 excused = number in tail or overlaps(
-                    seen, seen, world.faults.worker_kills, UNTOLD_S)
+                    seen, seen, world.faults.worker_kills +
+                    world.faults.upgrades, UNTOLD_S)
                 if count > most or count == 0 and not excused:
                     problems.append(f"(c) nginx: {count} lines of event "
                                     f"{number}, seen at "

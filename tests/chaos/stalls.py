@@ -31,11 +31,17 @@ class Stalls:
 
     def within(self, start, end):
         """Seconds of stall that touch the time from `start` to `end`: each
-        gap as a whole, since what it held up may come after it."""
-        return sum(b - a for a, b in self.spans if b >= start and a <= end)
+        gap as a whole, since what it held up may come after it.  Gaps that
+        several hearts saw at once count once."""
+        held, last = 0.0, 0.0
+        for a, b in sorted(span for span in self.spans
+                           if span[1] >= start and span[0] <= end):
+            held += max(0.0, b - max(a, last))
+            last = max(last, b)
+        return held
 
     def total(self):
-        return sum(b - a for a, b in self.spans)
+        return self.within(0, time.monotonic())
 
     def __enter__(self):
         self.thread.start()
