@@ -9,6 +9,7 @@ be there when their time comes: then checkerd has to refuse.
 
 import json
 import random
+import re
 
 OVER, PLAIN, FRONT, BACK, SHELF = "over", "plain", "front", "back", "shelf"
 
@@ -152,6 +153,10 @@ def to_line(action):
 
 
 def from_log(path):
+    """The seed and the actions of a run, by what it printed."""
     with open(path) as file:
-        return [tuple(json.loads(line[line.index(MARK) + len(MARK):]))
-                for line in file if MARK in line]
+        lines = file.readlines()
+    seed = int(re.match(r"seed (\d+)", lines[0]).group(1))
+    found = [tuple(json.loads(line[line.index(MARK) + len(MARK):]))
+             for line in lines if MARK in line]
+    return seed, sorted(found, key=lambda action: action[:2])
