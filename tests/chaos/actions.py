@@ -26,7 +26,7 @@ UPSTREAMS = {OVER: OVER, PLAIN: PLAIN, FRONT: FRONT, BACK: FRONT,
 MODES = ("ok", "fail", "refuse", "hang", "drip", "reset", "lie", "garbage",
          "flap", "slow")
 
-FAULTS = {"kill": 8, "terminate": 2, "damage_state": 2, "damage_segment": 2,
+FAULTS = {"kill": 8, "kill_storm": 3, "terminate": 2, "damage_state": 2, "damage_segment": 2,
           "stop_daemon": 4, "stop_worker": 2, "kill_worker": 2, "clock": 4,
           "full_state": 4, "full_segment": 4, "starve": 4, "reload": 4,
           "bad_reload": 2, "nginx_reload": 3, "nginx_upgrade": 2,
@@ -102,6 +102,9 @@ class Draw:
                                     "remove")
         elif kind == "damage_segment":
             about["how"] = self.one("cut", "empty", "garbage", "remove")
+        elif kind == "kill_storm":
+            about["gaps_s"] = [self.span(0, 0.25)
+                               for _ in range(self.random.randrange(3, 9))]
         elif kind == "kill":
             about["rest_s"] = self.one(0, 0, 0.1, 1.5)
         elif kind == "receiver":

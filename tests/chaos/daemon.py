@@ -28,13 +28,11 @@ FIRST_INI = {"interval": "250ms", "fall": 2, "rise": 1, "keepalive": "off",
 
 
 class Life:
-    """One process: its pid, when it began, and where the events stood when it
-    was started and when it was dead."""
+    """One process: when it began, and where the events stood when it was
+    dead."""
 
-    def __init__(self, pid, place):
-        self.pid = pid
+    def __init__(self):
         self.start = time.monotonic()
-        self.begin = place
         self.end = None
 
 
@@ -64,6 +62,7 @@ class Daemon(Checkerd):
         self.starves = False    # of files
         self.state_lock = threading.RLock()  # over what it keeps, and we expect
         self.held = threading.Event()
+        self.launched = threading.Event()
         self.ready = threading.Event()
         self.gone = threading.Event()
         self.supervisor = threading.Thread(target=self.supervise, daemon=True)
@@ -117,13 +116,13 @@ observe = connect
         """Returns whether it got ready."""
         environment = dict(os.environ, CHAOS_CLOCK=self.clock,
                            LD_PRELOAD=f"{PRELOAD} {SHIM}", no_proxy="*")
-        place = self.observer.place()
         before = len(self.log.lines("checks .* hosts"))
         with open(self.log.path, "ab") as log:
             self.process = subprocess.Popen(
                 [CHECKERD, "-c", self.path], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, env=environment)
-        self.lives.append(Life(self.process.pid, place))
+        self.lives.append(Life())
+        self.launched.set()
         # it is as ready when its socket answers, as systemd would be told
         wait_for(lambda: self.process.poll() is not None or
                  len(self.log.lines("checks .* hosts")) > before,
@@ -164,6 +163,7 @@ observe = connect
 
     def hold(self, how=signal.SIGKILL):
         """Ends it; it stays dead until release()."""
+        self.launched.wait()
         self.held.clear()
         self.resume.clear()
         self.killed = True
@@ -172,6 +172,7 @@ observe = connect
 
     def release(self):
         self.ready.clear()
+        self.launched.clear()
         self.resume.set()
 
     def end(self):

@@ -41,6 +41,13 @@ class Faults:
         time.sleep(rest_s)
         self.daemon.release()
 
+    def kill_storm(self, gaps_s):
+        """Again and again, also before it is ready."""
+        for gap_s in gaps_s:
+            self.kill()
+            self.daemon.launched.wait()
+            time.sleep(gap_s)
+
     def terminate(self):
         self.restarts.append(time.monotonic())
         self.daemon.hold(signal.SIGTERM)
