@@ -94,6 +94,7 @@ class Backend:
         self.mode = "ok"
         self.connections = set()
         self.server = None
+        self.refusal = self.bind()
 
     def asked(self, path):
         if path != CHECK:
@@ -101,15 +102,26 @@ class Backend:
             self.farm.write("arrival", time.monotonic(), upstream, self.number,
                             request)
 
+    def bind(self):
+        """Bound and not listening, it refuses, and keeps the port ours."""
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", self.port))
+        return sock
+
     async def listen(self):
         self.server = await self.farm.loop.create_server(
-            lambda: Connection(self), "127.0.0.1", self.port, backlog=512)
+            lambda: Connection(self), sock=self.refusal, backlog=512)
+
+    def refuse(self):
+        self.server.close()
+        self.refusal = self.bind()
 
     async def become(self, mode):
         if self.mode == "refuse" and mode != "refuse":
             await self.listen()
         if mode == "refuse" and self.mode != "refuse":
-            self.server.close()
+            self.refuse()
             for connection in list(self.connections):
                 connection.transport.abort()
         if self.mode == "hang":

@@ -3,6 +3,8 @@
 a time; each is over, and undone, when its method returns.
 """
 
+import contextlib
+import math
 import os
 import random
 import signal
@@ -12,6 +14,17 @@ from daemon import FIRST_INI, Fill
 from nginx import wait_for
 
 SETTLE_S = 30  # what a loaded machine may take for a reload
+
+
+@contextlib.contextmanager
+def span(spans):
+    """Open to those who look while it lasts."""
+    this = [time.monotonic(), math.inf]
+    spans.append(this)
+    try:
+        yield
+    finally:
+        this[1] = time.monotonic()
 
 
 class Faults:
@@ -180,12 +193,10 @@ class Faults:
         self.server.reload()
 
     def nginx_upgrade(self):
-        start = time.monotonic()
-        self.server.upgrade()
-        self.upgrades.append((start, time.monotonic()))
+        with span(self.upgrades):
+            self.server.upgrade()
 
     def kill_worker(self, worker):
         pid = self.server.worker_pids()[worker]
-        start = time.monotonic()
-        self.server.kill_worker(pid)
-        self.worker_kills.append((start, time.monotonic()))
+        with span(self.worker_kills):
+            self.server.kill_worker(pid)

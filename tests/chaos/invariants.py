@@ -374,8 +374,8 @@ class Invariants:
                 continue
             name = stream, event["pool"], event["host"]
             before = last.get(name)
-            if before is not None and before != event["from"] and \
-                    event["from"] not in ("unknown", "checking"):
+            if before is not None and as_known(before) != \
+                    as_known(event["from"]):
                 self.findings.add(f"(c) {event} does not follow {before}")
             if event["from"] == event["to"]:
                 self.findings.add(f"(c) {event} is no transition")
@@ -384,7 +384,7 @@ class Invariants:
             state = last.get((world.observer.streams[-1], pool, name))
             now = host["admin"] if host["admin"] != "auto" else \
                 {1: "up", 2: "down"}.get(host["verdict"])
-            if state not in (None, now):
+            if state is not None and as_known(state) != now:
                 self.findings.add(f"(c) {pool}/{name} is {now}, its last "
                                   f"event said {state}")
 
@@ -418,6 +418,11 @@ class Invariants:
 
 def world_is_sanitized():
     return bool(os.environ.get("CHECKERD_PRELOAD", "").strip())
+
+
+def as_known(state):
+    """Who takes traffic before a check is up without an event after it."""
+    return "up" if state == "unknown" else state
 
 
 def unordered(numbers):

@@ -105,7 +105,9 @@ class Hand:
             rest.connection.close()
 
     def act(self, kind, about):
-        getattr(self, kind)(**about)
+        # nobody damages what is kept while its fate is open
+        with self.daemon.state_lock:
+            getattr(self, kind)(**about)
         self.asked += 1
         life = len(self.daemon.lives)
         if life != self.life or self.asked % EVERY == 0:
@@ -121,24 +123,21 @@ class Hand:
 
     def request(self, method, path, changes, body=None, expects=None):
         """`changes` is {key: set of values} if it is done."""
-        # nobody damages what is kept while its fate is open
-        with self.daemon.state_lock:
-            status, answer = self.ask(method, path, body)
-            self.answers[status] = self.answers.get(status, 0) + 1
-            if status == 0:
-                self.change(changes, False)
-            elif status is not None and status // 100 == 2:
-                self.change(changes, True)
-            elif status in (404, 409) and expects == (status == 404):
-                self.model.findings.add(
-                    f"{method} {path} answered with {status}: {answer}")
-            elif status == 500 and self.daemon.starves and \
-                    answer["error"]["code"] == "not_kept":
-                pass  # and nothing was changed
-            elif status not in (None, 404, 409, 507, 503):
-                self.model.findings.add(
-                    f"{method} {path} {body} answered with {status}: "
-                    f"{answer}")
+        status, answer = self.ask(method, path, body)
+        self.answers[status] = self.answers.get(status, 0) + 1
+        if status == 0:
+            self.change(changes, False)
+        elif status is not None and status // 100 == 2:
+            self.change(changes, True)
+        elif status in (404, 409) and expects == (status == 404):
+            self.model.findings.add(
+                f"{method} {path} answered with {status}: {answer}")
+        elif status == 500 and self.daemon.starves and \
+                answer["error"]["code"] == "not_kept":
+            pass  # and nothing was changed
+        elif status not in (None, 404, 409, 507, 503):
+            self.model.findings.add(
+                f"{method} {path} {body} answered with {status}: {answer}")
 
     def change(self, changes, certain):
         if self.model.may is not None:
