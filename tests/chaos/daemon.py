@@ -100,6 +100,11 @@ observe = connect
             for n in members:
                 text += f"server = {self.address(n)} id=h{n}"
                 text += " max_fails=0\n" if n in ANCHORS else "\n"
+        # a machine that is behind is not to take them out
+        for pool, members in POOLS.items():
+            for n in set(members) & set(ANCHORS):
+                text += (f"[host {pool}/h{n}]\nread_timeout = 10s\n"
+                         "connect_timeout = 10s\nfall = 10\n")
         return text + "[notify]\n" + self.notify
 
     def jump(self, seconds):

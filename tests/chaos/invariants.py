@@ -21,8 +21,9 @@ PROPAGATION_S = 0.5
 # A new file under the name, unannounced because the one who made it was
 # killed in between or because we put it there: readers look once a second.
 REMAP_S = 3.0
-# A stalled machine may time out what is well.
+# A stalled machine may time out what is well, and for a while after.
 STALL_EXCUSES_S = 0.5
+STALL_LINGERS_S = 3.0
 # After the last fault, to the truth of all hosts.
 CONVERGENCE_S = 30.0
 # To all that are told of events, over the posts' pauses after failures.
@@ -126,7 +127,8 @@ class Invariants:
             status <= 0
         cut = status == -200 and not self.by_anchor(chain)
         if ours or cut or \
-                world.stalls.within(start, end) > STALL_EXCUSES_S:
+                world.stalls.within(start - STALL_LINGERS_S,
+                                    end) > STALL_EXCUSES_S:
             self.excused += 1
             return
         self.findings.add(

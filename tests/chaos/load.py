@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Live traffic: requests at a steady rate, each on a connection of its own.
+"""Live traffic: requests at a steady rate, each on a connection of its own,
+and fewer while many wait: nginx has no more than 512 connections.
 
 Writes ("request", number, upstream, start, end, status, chain, statuses):
 `status` is 0 if there was no answer, `chain` what nginx tried, and -status
@@ -13,6 +14,7 @@ import time
 from child import Child
 
 TIMEOUT_S = 60
+MOST = 60  # at a time
 
 
 def field(head, name):
@@ -36,6 +38,8 @@ class Load(Child):
         while True:
             due = max(due + self.each_s, time.monotonic() - 1)
             await asyncio.sleep(max(0, due - time.monotonic()))
+            if len(self.flying) >= MOST:
+                continue
             for upstream in self.upstreams:
                 task = self.loop.create_task(self.request(
                     f"r{next(numbers)}", upstream))

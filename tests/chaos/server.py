@@ -98,9 +98,9 @@ class Server(Nginx):
         self.write()
         subprocess.run(self.command(), env=self.environment(), check=True,
                        timeout=60)
-        self.process = Process(wait_for(self.read_pid, "nginx.pid"))
+        self.process = Process(wait_for(self.read_pid, "nginx.pid", 60))
         wait_for(lambda: len(self.worker_pids()) == self.workers,
-                 "the workers")
+                 "the workers", 60)
         return self
 
     def upgrade(self):
