@@ -94,7 +94,7 @@ class Backend:
         self.mode = "ok"
         self.connections = set()
         self.server = None
-        self.refusal = self.bind()
+        self.refusal = None
 
     def asked(self, path):
         if path != CHECK:
@@ -139,6 +139,7 @@ class Farm(Child):
 
     async def run(self):
         for backend in self.backends:
+            backend.refusal = backend.bind()
             await backend.listen()
         self.write("ready", time.monotonic())
         self.queue = asyncio.Queue()
