@@ -26,10 +26,10 @@ UPSTREAMS = {OVER: OVER, PLAIN: PLAIN, FRONT: FRONT, BACK: FRONT,
 MODES = ("ok", "fail", "refuse", "hang", "drip", "reset", "lie", "garbage",
          "flap", "slow")
 
-FAULTS = {"kill": 8, "kill_storm": 3, "terminate": 2, "damage_state": 2, "damage_segment": 2,
-          "stop_daemon": 4, "stop_worker": 2, "kill_worker": 2, "clock": 4,
-          "full_state": 4, "full_segment": 4, "starve": 4, "reload": 4,
-          "bad_reload": 2, "nginx_reload": 3, "nginx_upgrade": 2,
+FAULTS = {"kill": 8, "kill_storm": 3, "terminate": 2, "damage_state": 2,
+          "damage_segment": 2, "stop_daemon": 4, "stop_worker": 2,
+          "kill_worker": 2, "clock": 4, "full_state": 4, "full_segment": 4,
+          "starve": 4, "reload": 4, "bad_reload": 2, "nginx_reload": 3, "nginx_upgrade": 2,
           "receiver": 3}
 
 CALM_S = 0.2  # faults have this between them at least
@@ -113,8 +113,8 @@ class Draw:
         elif kind == "reload":
             about["ini"] = self.ini()
         elif kind == "bad_reload":
-            about["line"] = self.one("intervall = 1s", "[pool over", "fall = 0",
-                                     "server = nowhere.invalid:80")
+            about["line"] = self.one("intervall = 1s", "[pool over",
+                                     "fall = 0", "server = nowhere.invalid:80")
         if kind in ("kill_worker", "stop_worker"):
             about["worker"] = self.random.randrange(2)
         if kind in ("nginx_reload", "nginx_upgrade"):

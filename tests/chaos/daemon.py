@@ -60,7 +60,8 @@ class Daemon(Checkerd):
         self.killed = False     # by us: its end is no surprise
         self.may_fail = False   # to start: there is no space
         self.starves = False    # of files
-        self.state_lock = threading.RLock()  # over what it keeps, and we expect
+        # over what it keeps, and what we expect of that
+        self.state_lock = threading.RLock()
         self.held = threading.Event()
         self.launched = threading.Event()
         self.ready = threading.Event()

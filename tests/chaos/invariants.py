@@ -11,8 +11,8 @@ import re
 import threading
 import time
 
-from actions import ANCHORS, SHELF, SPARE
-from consumers import ErrorLog
+from actions import ANCHORS, SHELF
+from delivery import Delivery, overlaps
 from farm import is_well
 
 # From the word in the segment to the last request that a worker sends on: it
@@ -28,8 +28,7 @@ STALL_LINGERS_S = 3.0
 CONVERGENCE_S = 30.0
 # To all that are told of events, over the posts' pauses after failures.
 DELIVERY_S = 90.0
-# Between the event and the line, at worst, of who was killed then.
-UNTOLD_S = 1.5
+
 
 GROWTH_KB = 8192
 DAEMON_KB = 65536
@@ -57,14 +56,11 @@ class Findings:
                   flush=True)
 
 
-def overlaps(start, end, spans, slack=0.0):
-    return any(a - slack <= end and b + slack >= start for a, b in spans)
-
-
 class Invariants:
     def __init__(self, world):
         self.world = world
         self.findings = world.findings
+        self.delivery = Delivery(world)
         self.arrivals = self.requests = 0
         self.modes = {}
         self.statuses = collections.Counter()
@@ -175,8 +171,9 @@ class Invariants:
     def judge(self):
         self.look()
         self.check_convergence()
-        self.check_delivery()
-        self.check_chains()
+        self.world.observer.look()
+        self.wait("all told", DELIVERY_S, self.delivery.problems)
+        self.delivery.check()
         self.check_leftovers()
         self.check_growth()
 
@@ -245,151 +242,6 @@ class Invariants:
             return mode != "refuse"
         return is_well(mode)
 
-    def check_delivery(self):
-        """(c) Each event once to each."""
-        world = self.world
-        world.observer.look()
-
-        def problems():
-            found = []
-            for name, heard in (("SSE", world.stream.heard),
-                                ("checkerctl", world.follower.heard)):
-                found += self.exact(name, heard)
-            for name, heard, repeats in (
-                    ("exec", world.program.heard, False),
-                    ("webhook", world.hook.heard, True)):
-                found += self.by_lives(name, heard, repeats)
-            return found + self.lines(ErrorLog(world.server.log).heard)
-
-        self.wait("all told", DELIVERY_S, problems)
-        if world.stream.lost:
-            self.findings.add(f"(c) SSE: {world.stream.lost} events lost")
-
-    def placed(self, name, heard):
-        """[(stream's index, number, extra)], and what is wrong with them."""
-        streams = self.world.observer.streams
-        events = self.world.observer.events
-        at, found, problems = 0, [], []
-        for extra, document in heard:
-            for index in range(at, len(streams)):
-                truth = events.get((streams[index], document["seq"]))
-                if truth and all(truth[key] == value for key, value in
-                                 document.items() if key in truth):
-                    at = index
-                    found.append((index, document["seq"], extra))
-                    break
-            else:
-                problems.append(f"(c) {name}: {document} was no event")
-        return found, problems
-
-    def numbers(self, index):
-        stream = self.world.observer.streams[index]
-        return sorted(number for (of, number) in self.world.observer.events
-                      if of == stream)
-
-    def tail_of(self, index):
-        """When a stream ended by our doing, nobody need have heard what came
-        right before."""
-        streams = self.world.observer.streams
-        if index == len(streams) - 1:
-            return set()
-        numbers = self.numbers(index)
-        events = self.world.observer.events
-        return {number for number in numbers
-                if events[streams[index], number]["seen"] >
-                events[streams[index], numbers[-1]]["seen"] - UNTOLD_S}
-
-    def exact(self, name, heard):
-        found, problems = self.placed(name, list(heard))
-        for index in range(len(self.world.observer.streams)):
-            told = [number for i, number, _ in found if i == index]
-            due = self.numbers(index)
-            if told != sorted(set(told)):
-                problems.append(f"(c) {name}: told twice or out of order: "
-                                f"{unordered(told)}")
-            missing = set(due) - set(told) - self.tail_of(index)
-            if missing:
-                problems.append(f"(c) {name}: not told of "
-                                f"{sorted(missing)[:10]} of {len(due)}")
-        return problems
-
-    def by_lives(self, name, heard, repeats):
-        """Told from the start of a process to its end: what it still had to
-        tell when it was killed may be missing, and nothing else."""
-        found, problems = self.placed(name, list(heard))
-        world = self.world
-        for index, stream in enumerate(world.observer.streams):
-            told = [number for i, number, _ in found if i == index]
-            once = [number for n, number in enumerate(told)
-                    if n == 0 or number != told[n - 1] or not repeats]
-            if once != sorted(set(once)):
-                problems.append(f"(c) {name}: told twice or out of order: "
-                                f"{unordered(once)}")
-            missing = sorted(set(self.numbers(index)) - set(once))
-            told = set(once)
-            # a run of missing numbers has to end where a process did
-            ends = {life.end[1] for life in world.daemon.lives
-                    if life.end and life.end[0] == stream}
-            for first, last in runs(missing):
-                if last not in ends:
-                    problems.append(f"(c) {name}: not told of {first} to "
-                                    f"{last}, and nobody ended then: "
-                                    f"{sorted(ends)}")
-        return problems
-
-    def lines(self, heard):
-        """One line per event and instance of nginx; two run side by side
-        while one replaces the other, and the new one tells what comes after
-        its workers' first look."""
-        found, problems = self.placed("nginx", heard)
-        world = self.world
-        events = world.observer.events
-        counts = collections.Counter((index, number)
-                                     for index, number, _ in found)
-        for index, stream in enumerate(world.observer.streams):
-            tail = self.tail_of(index)
-            for number in self.numbers(index):
-                seen = events[stream, number]["seen"]
-                count = counts[index, number]
-                most = 1 + sum(overlaps(seen, seen, [span], 2.5) for span in
-                               world.faults.upgrades)
-                excused = number in tail or overlaps(
-                    seen, seen, world.faults.worker_kills +
-                    world.faults.upgrades, UNTOLD_S)
-                if count > most or count == 0 and not excused:
-                    problems.append(f"(c) nginx: {count} lines of event "
-                                    f"{number}, seen at "
-                                    f"{seen - self.findings.start:.3f}")
-        return problems
-
-    def check_chains(self):
-        """(c) Each transition of a host begins where the one before ended, of
-        hosts that are always there."""
-        world = self.world
-        last = {}
-        for (stream, number), event in sorted(
-                world.observer.events.items(),
-                key=lambda item: (world.observer.streams.index(item[0][0]),
-                                  item[0][1])):
-            if not event["event"].startswith("host_") or \
-                    event["pool"] == SHELF or int(event["host"][1:]) in SPARE:
-                continue
-            name = stream, event["pool"], event["host"]
-            before = last.get(name)
-            if before is not None and as_known(before) != \
-                    as_known(event["from"]):
-                self.findings.add(f"(c) {event} does not follow {before}")
-            if event["from"] == event["to"]:
-                self.findings.add(f"(c) {event} is no transition")
-            last[name] = event["to"]
-        for (pool, name), host in world.observer.hosts().items():
-            state = last.get((world.observer.streams[-1], pool, name))
-            now = host["admin"] if host["admin"] != "auto" else \
-                {1: "up", 2: "down"}.get(host["verdict"])
-            if state is not None and as_known(state) != now:
-                self.findings.add(f"(c) {pool}/{name} is {now}, its last "
-                                  f"event said {state}")
-
     def check_leftovers(self):
         """(e) Nothing is left behind."""
         world = self.world
@@ -420,23 +272,3 @@ class Invariants:
 
 def world_is_sanitized():
     return bool(os.environ.get("CHECKERD_PRELOAD", "").strip())
-
-
-def as_known(state):
-    """Who takes traffic before a check is up without an event after it."""
-    return "up" if state == "unknown" else state
-
-
-def unordered(numbers):
-    return [(a, b) for a, b in zip(numbers, numbers[1:]) if b <= a][:10]
-
-
-def runs(numbers):
-    """[(first, last)] of numbers that follow each other."""
-    found = []
-    for number in numbers:
-        if found and found[-1][1] == number - 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    return found

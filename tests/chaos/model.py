@@ -8,9 +8,8 @@ where all was answered, two where an answer got lost with its process.
 
 import http.client
 import threading
-import time
 
-from actions import BACK, FRONT, POOLS, SPARE
+from actions import FRONT, POOLS
 from rest import Rest
 
 EVERY = 15  # changes between two looks at what is kept

@@ -20,7 +20,7 @@ PARTS = struct.Struct("=QIIQQQIIIIQQQQQQQQQ")
 POOL = struct.Struct("=IIIIHBB")
 HOST = struct.Struct("=III")
 WORD = struct.Struct("=Q")
-DETAIL, DETAIL_SIZE, WEIGHT_AT = "details", 832, 80
+DETAIL_SIZE, WEIGHT_AT = 832, 80
 EVENT_PARTS = struct.Struct("=QQQIHHBBHI24s128s128s128s128s264s56s")
 
 ADMINS = ("auto", "down", "drain", "?")

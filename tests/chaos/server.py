@@ -61,7 +61,8 @@ upstream_health_shm {segment};
 upstream over {{ zone over 256k; least_conn; {servers(POOLS[OVER])}
                  keepalive 16; }}
 upstream plain {{ random; {servers(POOLS[PLAIN])} }}
-upstream front {{ upstream_health_shm {segment} key=$request_uri; keepalive 16; }}
+upstream front {{ upstream_health_shm {segment} key=$request_uri;
+                  keepalive 16; }}
 proxy_http_version 1.1;
 proxy_set_header Connection "";
 proxy_connect_timeout 3s;
