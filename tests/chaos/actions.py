@@ -29,8 +29,8 @@ MODES = ("ok", "fail", "refuse", "hang", "drip", "reset", "lie", "garbage",
 FAULTS = {"kill": 8, "kill_storm": 3, "terminate": 2, "damage_state": 2,
           "damage_segment": 2, "stop_daemon": 4, "stop_worker": 2,
           "kill_worker": 2, "clock": 4, "full_state": 4, "full_segment": 4,
-          "starve": 4, "reload": 4, "bad_reload": 2, "nginx_reload": 3, "nginx_upgrade": 2,
-          "receiver": 3}
+          "starve": 4, "reload": 4, "bad_reload": 2, "nginx_reload": 3,
+          "nginx_upgrade": 2, "receiver": 3}
 
 CALM_S = 0.2  # faults have this between them at least
 

@@ -30,12 +30,14 @@ class Stream:
         self.heard = []
         self.lost = 0
         self.last = None
+        self.anew = False
         self.gone = threading.Event()
         self.thread = threading.Thread(target=self.follow, daemon=True)
 
     def begin_anew(self):
-        """The sequence of numbers has ended, by our doing."""
-        self.last = None
+        """The sequence of numbers has ended, by our doing; what is on its way
+        to us still belongs to it."""
+        self.anew = True
 
     def follow(self):
         while not self.gone.wait(0.05):
@@ -48,6 +50,9 @@ class Stream:
                 connection.close()
 
     def listen(self, connection):
+        connection.connect()
+        if self.anew:
+            self.anew, self.last = False, None
         headers = {"Accept": "text/event-stream"}
         if self.last is not None:
             headers["Last-Event-ID"] = str(self.last)
