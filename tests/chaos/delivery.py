@@ -41,17 +41,20 @@ class Delivery:
         self.check_chains()
 
     def placed(self, name, heard):
-        """[(stream's index, number, extra)], and what is wrong with them."""
+        """[(stream's index, number, extra)], and what is wrong with them.  A
+        number that does not follow is of the next stream, if there it is the
+        same; else it came twice."""
         streams = self.observer.streams
-        events = self.observer.events
-        at, found, problems = 0, [], []
+        at, last, found, problems = 0, 0, [], []
         for extra, document in heard:
-            for index in range(at, len(streams)):
-                truth = events.get((streams[index], document["seq"]))
+            number = document["seq"]
+            later = list(range(at + 1, len(streams)))
+            for index in [at] + later if number >= last else later + [at]:
+                truth = self.observer.events.get((streams[index], number))
                 if truth and all(truth[key] == value for key, value in
                                  document.items() if key in truth):
-                    at = index
-                    found.append((index, document["seq"], extra))
+                    at, last = index, number
+                    found.append((index, number, extra))
                     break
             else:
                 problems.append(f"(c) {name}: {document} was no event")
