@@ -74,7 +74,7 @@ static int read_body(struct http_request *request, json_t **ret)
 
 	body = http_request_body(request, &size);
 	*ret = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
-	if (*ret && json_is_object(*ret))
+	if (json_is_object(*ret))
 		return 0;
 	if (*ret)
 		snprintf(message, sizeof(message),

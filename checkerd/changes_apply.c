@@ -128,6 +128,7 @@ static int read_text(struct work *work, const char *key, const json_t *value,
 {
 	int error = 0;
 
+	*ret = NULL;
 	if (json_is_string(value)) {
 		error = check_text(work, key, value);
 		*ret = error == 0 ? json_copy((json_t *) value) : NULL;
@@ -501,7 +502,7 @@ static int set_order(struct work *work)
 	const json_t *lasts = json_object_get(operation->body, "for");
 	const json_t *reason = json_object_get(operation->body, "reason");
 	uint64_t until_us = 0, ms;
-	const char *admin;
+	const char *admin = NULL;
 	bool open;
 
 	if (check_admin(work, json_object_get(operation->body, ADMIN), false,

@@ -67,7 +67,7 @@ int command_why(const struct request *request)
 {
 	struct segment_reader reader CLEANUP(segment_reader_close) = { 0 };
 	struct segment_snapshot segment;
-	struct selection selection;
+	struct selection selection = { 0 };
 	struct terminal terminal;
 	struct walk walk;
 	int result;

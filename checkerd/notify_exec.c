@@ -100,7 +100,7 @@ static char *variable(const char *key, const json_t *value)
 	size_t i;
 	int r;
 
-	for (i = 0; key[i] != '\0' && i < sizeof(name) - 1; i++)
+	for (i = 0; i < sizeof(name) - 1 && key[i] != '\0'; i++)
 		name[i] = key[i] >= 'a' && key[i] <= 'z'
 		                  ? (char) (key[i] - 'a' + 'A')
 		                  : key[i];

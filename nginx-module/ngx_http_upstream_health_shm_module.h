@@ -48,6 +48,11 @@
 #include "ngx_http_upstream_health_shm.h"
 
 
+#ifdef angie_version
+#error "Angie takes the peer data of any module for round robin's own"
+#endif
+
+
 /*
  * Our bit of peer->down.  nginx itself sets 1 (down) and, since "sticky", 8
  * (drain), and tests the whole word; commercial builds use a few low bits
@@ -289,7 +294,7 @@ typedef struct {
     ngx_event_free_peer_pt                    original_free_peer;
     ngx_event_notify_peer_pt                  original_notify;
 
-#if (NGX_HTTP_SSL)
+#if (NGX_HTTP_SSL || NGX_COMPAT)
     ngx_event_set_peer_session_pt             original_set_session;
     ngx_event_save_peer_session_pt            original_save_session;
 #endif

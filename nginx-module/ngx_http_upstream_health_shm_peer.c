@@ -25,7 +25,7 @@ static void ngx_http_upstream_health_shm_free_observed_peer(
     ngx_uint_t state) __attribute__((noinline));
 static void ngx_http_upstream_health_shm_notify_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t type);
-#if (NGX_HTTP_SSL)
+#if (NGX_HTTP_SSL || NGX_COMPAT)
 static ngx_int_t ngx_http_upstream_health_shm_set_session(
     ngx_peer_connection_t *pc, void *data);
 static void ngx_http_upstream_health_shm_save_session(
@@ -78,7 +78,7 @@ ngx_http_upstream_health_shm_init_peer(ngx_http_request_t *r,
         pc->notify = ngx_http_upstream_health_shm_notify_peer;
     }
 
-#if (NGX_HTTP_SSL)
+#if (NGX_HTTP_SSL || NGX_COMPAT)
     hp->original_set_session = pc->set_session;
     hp->original_save_session = pc->save_session;
     pc->set_session = ngx_http_upstream_health_shm_set_session;
@@ -163,7 +163,7 @@ ngx_http_upstream_health_shm_notify_peer(ngx_peer_connection_t *pc, void *data,
 }
 
 
-#if (NGX_HTTP_SSL)
+#if (NGX_HTTP_SSL || NGX_COMPAT)
 
 static ngx_int_t
 ngx_http_upstream_health_shm_set_session(ngx_peer_connection_t *pc, void *data)

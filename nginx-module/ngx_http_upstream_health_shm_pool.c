@@ -67,7 +67,7 @@ static ngx_int_t ngx_http_upstream_health_shm_mark_tried(
     ngx_http_upstream_health_shm_pool_peer_t *pp);
 static void ngx_http_upstream_health_shm_notify_pool_peer(
     ngx_peer_connection_t *pc, void *data, ngx_uint_t type);
-#if (NGX_HTTP_SSL)
+#if (NGX_HTTP_SSL || NGX_COMPAT)
 static ngx_int_t ngx_http_upstream_health_shm_set_pool_session(
     ngx_peer_connection_t *pc, void *data);
 static void ngx_http_upstream_health_shm_save_pool_session(
@@ -127,7 +127,7 @@ ngx_http_upstream_health_shm_init_pool_peer(ngx_http_request_t *r,
 
     pc->tries = pp->snapshot ? pp->snapshot->usable : 0;
 
-#if (NGX_HTTP_SSL)
+#if (NGX_HTTP_SSL || NGX_COMPAT)
     pc->set_session = ngx_http_upstream_health_shm_set_pool_session;
     pc->save_session = ngx_http_upstream_health_shm_save_pool_session;
 #endif
@@ -538,6 +538,25 @@ ngx_http_upstream_health_shm_save_pool_session(ngx_peer_connection_t *pc,
     }
 
     live->ssl_session = session;
+}
+
+#elif (NGX_COMPAT)
+
+/* Built without SSL, for an nginx that may have it: sessions are not kept. */
+
+static ngx_int_t
+ngx_http_upstream_health_shm_set_pool_session(ngx_peer_connection_t *pc,
+    void *data)
+{
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_upstream_health_shm_save_pool_session(ngx_peer_connection_t *pc,
+    void *data)
+{
+    /* void */
 }
 
 #endif

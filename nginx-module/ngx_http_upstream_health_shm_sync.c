@@ -17,7 +17,8 @@
  *     last: a slow worker never puts an older state over a newer one.
  *
  * A worker that has not mapped the newest file that any of them has leaves
- * shared peers alone.
+ * shared peers alone.  As long as it does not know, for lack of a ticket, each
+ * of its requests looks again.
  *
  * A list that `resolve` may change is walked as a whole: pointers to its
  * peers are not kept, since they are freed by other processes.  So is one that
@@ -189,6 +190,15 @@ ngx_http_upstream_health_shm_sync(
     ngx_http_upstream_health_shm_srv_conf_t  **hscfp;
 
     shm = &segment->shm;
+
+    /* a request may come before the timer that asks for a ticket again */
+
+    if (segment->ticket == 0
+        && ngx_http_upstream_health_shm_enter(segment) == NGX_OK)
+    {
+        segment->all = 1;
+    }
+
     all = segment->all;
 
     generation = health_shm_generation(shm);
@@ -234,7 +244,10 @@ ngx_http_upstream_health_shm_sync(
         }
     }
 
-    segment->generation = generation;
+    if (segment->ticket) {
+        segment->generation = generation;
+    }
+
     segment->seq = head;
     segment->all = 0;
 }

@@ -22,12 +22,22 @@ import time
 BUILD = os.environ.get("CHECKERD_BUILD", os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "..", "..", "build"))
 NGINX = os.environ.get("CHECKERD_NGINX", "/usr/sbin/nginx")
+# Empty: it is part of NGINX.
 MODULE = os.environ.get("CHECKERD_MODULE", os.path.join(
     BUILD, "nginx-module", "ngx_http_upstream_health_shm_module.so"))
+# the module that binds to events
+HOOK = os.environ.get("CHECKERD_HOOK", os.path.join(
+    BUILD, "tests", "e2e", "ngx_http_health_log_module.so"))
 PRELOAD = os.environ.get("CHECKERD_PRELOAD", "")
 
 ALARMING = re.compile(r"\[(alert|emerg|crit)\]|exited on signal|Sanitizer"
                       r"|runtime error:")
+
+
+def nginx_version():
+    said = subprocess.run([NGINX, "-v"], capture_output=True, text=True).stderr
+    return tuple(int(n) for n in re.search(r"(\d+)\.(\d+)\.(\d+)",
+                                           said).groups())
 
 
 def wait_for(condition, what, timeout=10.0):

@@ -8,18 +8,12 @@ import subprocess
 import pytest
 
 from backends import Backends
-from nginx import MODULE, NGINX, Crowd, Nginx, free_port
+from nginx import MODULE, Crowd, Nginx, free_port, nginx_version
 from segment import Segment
 
 SERVER = "server 127.0.0.1:9;"
 ETC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
                    "etc")
-
-
-def version():
-    said = subprocess.run([NGINX, "-v"], capture_output=True, text=True).stderr
-    return tuple(int(n) for n in re.search(r"(\d+)\.(\d+)\.(\d+)",
-                                           said).groups())
 
 
 @pytest.mark.parametrize("http, says", [
@@ -97,7 +91,7 @@ def test_keepalive_comes_after(folder):
     status, output = Nginx(folder, "upstream web { keepalive 2; "
                            "upstream_health_shm; } "
                            "server { listen 127.0.0.1:@PORT@; }").test()
-    if version() < (1, 29, 7):
+    if nginx_version() < (1, 29, 7):
         assert status == 1
         assert '"keepalive" after "upstream_health_shm" only' in output
     else:

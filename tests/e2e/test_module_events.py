@@ -2,16 +2,12 @@
 """What nginx tells: one line per event and instance, the hook in every worker,
 and the variables."""
 
-import os
 import socket
 import time
 
 from backends import Backends
-from nginx import BUILD, Client, Crowd, Log, Nginx, settle, wait_for
+from nginx import HOOK, Client, Crowd, Log, Nginx, settle, wait_for
 from segment import Segment
-
-HOOK = os.path.join(BUILD, "tests", "e2e", "ngx_http_health_log_module.so")
-
 
 def upstream(backends, folder, name="web"):
     return f"""upstream {name} {{

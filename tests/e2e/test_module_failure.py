@@ -310,9 +310,9 @@ class Starved:
         self.limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
 
     def __enter__(self):
-        used = max(int(fd) for fd in os.listdir(f"/proc/{self.pid}/fd"))
+        # those it has stay open
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE,
-                         (used + 1, self.limits[1]))
+                         (0, self.limits[1]))
 
     def __exit__(self, *_):
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, self.limits)

@@ -11,12 +11,15 @@ their siblings; a mechanism includes none but the files of its own noun
 stands beside the daemon, on contract, leaves and reading. The domain stands
 beside the reading, since that looks at clocks and files.
 A file that is in no layer yet is an error: decide where it belongs.
+
+And no header, of the module's neither, includes itself by way of others.
 """
 import re
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("include", "checkerd", "nginx-module")
 
 CONTRACT, LEAF, READING, DOMAIN, LOOP, MECHANISM, WIRING, ENTRY = range(8)
 TOOL = "checkerctl"
@@ -133,9 +136,35 @@ def problems(path):
             yield f"{path}:{number}: includes {header}, {problem}"
 
 
+def cycles():
+    headers = {path.resolve(): [] for folder in FOLDERS
+               for path in (ROOT / folder).glob("*.h")}
+    for path, included in headers.items():
+        for name in re.findall(r'^\s*#\s*include\s*"([^"]+)"',
+                               path.read_text(), re.M):
+            for folder in (path.parent, ROOT / "include"):
+                if (folder / name).resolve() in headers:
+                    included.append((folder / name).resolve())
+                    break
+
+    def walk(path, way):
+        if path in way:
+            names = [step.name for step in way[way.index(path):] + [path]]
+            yield "headers in a circle: " + " -> ".join(names)
+        elif path not in done:
+            for other in headers[path]:
+                yield from walk(other, way + [path])
+            done.add(path)
+
+    done = set()
+    for path in headers:
+        yield from walk(path, [])
+
+
 def main():
     files = sorted((ROOT / "checkerd").glob("*.[ch]"))
     found = [problem for path in files for problem in problems(path)]
+    found += cycles()
     for problem in found:
         print(problem)
     sys.exit(1 if found or not files else 0)

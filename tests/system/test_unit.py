@@ -52,9 +52,10 @@ def test_verify(unit):
 
 
 def test_exposure(unit):
-    """1.5 on systemd's scale of ten."""
+    """1.2 on systemd's scale of ten; the rest is what it is there for: sockets
+    to anywhere, and users to tell apart."""
     out = run("systemd-analyze", "security", "--offline=true",
-              "--threshold=15", str(unit))
+              "--threshold=12", str(unit))
     assert "Overall exposure level" in out
 
 
@@ -96,8 +97,8 @@ def test_installed_files(tmp_path):
              for path in tmp_path.rglob("*") if path.is_file()}
     for end in ("sbin/checkerd", "bin/checkerctl", "lib/systemd/system/checkerd.service",
                 "lib/systemd/catalog/checkerd.catalog",
-                "lib/sysusers.d/checkerd.conf", "man/man1/checkerctl.1",
-                "man/man8/checkerd.8",
+                "lib/sysusers.d/checkerd.conf", "man/man1/checkerctl.1.gz",
+                "man/man8/checkerd.8.gz",
                 "share/bash-completion/completions/checkerctl",
                 "include/checkerd/health_shm.h"):
         assert any(file.endswith(end) for file in files), (end, files)

@@ -870,8 +870,9 @@ static char *rewritten(const char *text)
 		if (from[0] != '[' && sign && sign < end) {
 			char *value = sign + 2 + (sign[2] == ' ');
 
-			*sign = '\0';
-			to += sprintf(to, "%s ", from);
+			memmove(to, from, sign - from);
+			to += sign - from;
+			*to++ = ' ';
 			memmove(to, value, strlen(value) + 1);
 			to += strlen(to);
 		} else {
