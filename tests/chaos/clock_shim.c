@@ -129,7 +129,8 @@ int clock_gettime(clockid_t clock, struct timespec *ret)
 	if (!next_clock_gettime)
 		resolve();
 	r = next_clock_gettime(clock, ret);
-	if (r == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+	if (r == 0 &&
+	    (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
 		move(ret, offset());
 	return r;
 }

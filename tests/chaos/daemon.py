@@ -3,6 +3,7 @@
 somebody who starts it again as systemd does.
 """
 
+import math
 import os
 import re
 import resource
@@ -60,6 +61,7 @@ class Daemon(Checkerd):
         self.killed = False     # by us: its end is no surprise
         self.may_fail = False   # to start: there is no space
         self.starves = False    # of files
+        self.starved = -math.inf  # until when it did
         # over what it keeps, and what we expect of that
         self.state_lock = threading.RLock()
         self.held = threading.Event()
@@ -107,6 +109,10 @@ observe = connect
                 text += (f"[host {pool}/h{n}]\nread_timeout = 10s\n"
                          "connect_timeout = 10s\nfall = 10\n")
         return text + "[notify]\n" + self.notify
+
+    def may_lack_files(self):
+        """Also in an answer that is on its way still."""
+        return self.starves or time.monotonic() < self.starved + 10
 
     def jump(self, seconds):
         """Its real-time clock is so far off from here on."""

@@ -156,7 +156,7 @@ class Faults:
             self.kill()
         else:
             restore()
-        time.sleep(0.1)  # for the answers to what was asked in the midst of it
+        self.daemon.starved = time.monotonic()
         self.daemon.starves = False
 
     def clock(self, jump_s):

@@ -131,7 +131,7 @@ class Hand:
         elif status in (404, 409) and expects == (status == 404):
             self.model.findings.add(
                 f"{method} {path} answered with {status}: {answer}")
-        elif status == 500 and self.daemon.starves and \
+        elif status == 500 and self.daemon.may_lack_files() and \
                 answer["error"]["code"] == "not_kept":
             pass  # and nothing was changed
         elif status not in (None, 404, 409, 507, 503):
