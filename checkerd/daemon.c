@@ -38,6 +38,10 @@
 
 #define TELL_REFUSED_US (10 * USEC_PER_SEC)
 
+/* How long to wait for the lock of a process that is dead. */
+#define LOCK_TRIES   100
+#define LOCK_STEP_NS 20000000L
+
 /* systemd is told at most this often how things stand */
 #define STATUS_BEATS 10
 
@@ -233,11 +237,29 @@ static int open_notify(struct daemon *daemon)
 
 /* --- life --------------------------------------------------------------- */
 
+/* One that was killed while it started a program leaves its lock to that for
+ * a moment, until the program has begun. */
+static int take_segment(struct daemon *daemon, const struct config *config,
+                        pid_t *ret_holder)
+{
+	static const struct timespec step = { .tv_nsec = LOCK_STEP_NS };
+	int r;
+
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		r = segment_writer_new(&daemon->writer, config->segment,
+		                       config->segment_mode, ret_holder);
+		if (r != -EBUSY || *ret_holder <= 0 ||
+		    kill(*ret_holder, 0) == 0 || errno != ESRCH)
+			break;
+		nanosleep(&step, NULL);
+	}
+	return r;
+}
+
 static int open_segment(struct daemon *daemon, const struct config *config)
 {
 	pid_t holder;
-	int r = segment_writer_new(&daemon->writer, config->segment,
-	                           config->segment_mode, &holder);
+	int r = take_segment(daemon, config, &holder);
 
 	if (r == -EBUSY)
 		log_error("segment %s is held by another checkerd, pid %ld",

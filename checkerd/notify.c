@@ -9,6 +9,7 @@
  */
 #include "notify_private.h"
 
+#include "clock.h"
 #include "log.h"
 #include "util.h"
 #include "view_json.h"
@@ -138,6 +139,9 @@ static int on_turn(sd_event_source *source, void *userdata)
 	if (receiver->events.lost > lost)
 		receiver_drop(receiver, receiver->events.lost - lost,
 		              "the receiver is slower than events come");
+	if (found && !receiver->busy)
+		receiver->busy_since_us = monotonic_us();
+	receiver->busy = found;
 	if (!found)
 		return 0;
 	arm(receiver);

@@ -11,6 +11,10 @@
  * Who runs is a process group.  It ends with its leader: what is left of it
  * then is killed, while the leader, not yet waited for, keeps its number from
  * being anybody else's.
+ *
+ * An event whose program could not even be started because checkerd was short
+ * of files, memory or processes is held until it can: that is no answer of the
+ * receiver's.
  */
 #include "notify_private.h"
 
@@ -31,6 +35,7 @@
 
 #define GRACE_US    (2 * USEC_PER_SEC) /* from SIGTERM to SIGKILL */
 #define ACCURACY_US (10 * USEC_PER_MSEC)
+#define AGAIN_US    (200 * USEC_PER_MSEC)
 
 /* When checkerd itself ends. */
 #define FAREWELL_US      USEC_PER_SEC
@@ -51,6 +56,9 @@ struct notify_exec {
 	sd_event *event;
 	const struct notify_config *config;
 	struct run runs[CONFIG_EXEC_MAX];
+	struct notice *held;    /* could not be begun; NULL: none */
+	uint64_t said;          /* event that was last said to be held */
+	sd_event_source *again; /* enabled: to begin it */
 };
 
 /* --- what it is given --------------------------------------------------- */
@@ -271,6 +279,34 @@ static int watch(struct run *run)
 
 /* --- a receiver --------------------------------------------------------- */
 
+/* Short here and now, whatever the program is. */
+static bool is_short(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM ||
+	       error == -EAGAIN;
+}
+
+/* The program's name alone: its arguments may be secrets. */
+static void say_not_run(const struct notify_exec *exec, uint64_t number,
+                        int error, const char *then)
+{
+	log_warning("exec: event %" PRIu64 ": %.*s cannot be run: %s%s", number,
+	            (int) strcspn(exec->config->exec, CONFIG_BLANKS),
+	            exec->config->exec, strerror(-error), then);
+}
+
+static void hold(struct notify_exec *exec, struct notice *notice, int error)
+{
+	if (exec->said != notice->number)
+		say_not_run(exec, notice->number, error,
+		            "; it is tried again, later events wait");
+	exec->said = notice->number;
+	exec->held = notice;
+	exec->receiver.resting = true;
+	sd_event_source_set_time(exec->again, monotonic_us() + AGAIN_US);
+	sd_event_source_set_enabled(exec->again, SD_EVENT_ONESHOT);
+}
+
 static void deliver(struct receiver *receiver, struct notice *notice)
 {
 	struct notify_exec *exec = (struct notify_exec *) receiver;
@@ -282,6 +318,10 @@ static void deliver(struct receiver *receiver, struct notice *notice)
 	run->number = notice->number;
 	run->timeout_ms = exec->config->exec_timeout_ms;
 	r = run_program(run, notice);
+	if (is_short(r)) {
+		hold(exec, notice, r);
+		return;
+	}
 	if (r >= 0) {
 		r = watch(run);
 		if (r < 0) {
@@ -290,16 +330,30 @@ static void deliver(struct receiver *receiver, struct notice *notice)
 		}
 	}
 	if (r < 0) {
-		/* its arguments may be secrets */
-		log_warning("exec: event %" PRIu64 ": %.*s cannot be run: %s",
-		            notice->number,
-		            (int) strcspn(exec->config->exec, CONFIG_BLANKS),
-		            exec->config->exec, strerror(-r));
+		say_not_run(exec, notice->number, r, "");
 		run_clear(run);
 		receiver->counters.failed++;
 		receiver_done(receiver);
 	}
 	notice_free(notice);
+}
+
+static int on_again(sd_event_source *source, uint64_t due_us, void *userdata)
+{
+	struct notify_exec *exec = userdata;
+	struct notice *notice = exec->held;
+
+	(void) source;
+	(void) due_us;
+	exec->held = NULL;
+	receiver_wake(&exec->receiver);
+	if (exec->receiver.places > 0) {
+		deliver(&exec->receiver, notice);
+	} else {
+		notice_free(notice);
+		receiver_done(&exec->receiver);
+	}
+	return 0;
 }
 
 /* Whoever runs stays with what was said when it began. */
@@ -350,6 +404,8 @@ static void release(struct receiver *receiver)
 		}
 		run_clear(run);
 	}
+	notice_free(exec->held);
+	sd_event_source_disable_unref(exec->again);
 	sd_event_unref(exec->event);
 	free(exec);
 }
@@ -358,9 +414,19 @@ int notify_exec_new(struct receiver **ret, sd_event *event)
 {
 	struct notify_exec *exec = calloc(1, sizeof(*exec));
 	sigset_t children;
+	int r;
 
 	if (!exec)
 		return -ENOMEM;
+	r = sd_event_add_time(event, &exec->again, CLOCK_MONOTONIC, 0,
+	                      ACCURACY_US, on_again, exec);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(exec->again, SD_EVENT_OFF);
+	if (r < 0) {
+		sd_event_source_unref(exec->again);
+		free(exec);
+		return r;
+	}
 	/* what sd_event_add_child() wants */
 	sigemptyset(&children);
 	sigaddset(&children, SIGCHLD);

@@ -43,6 +43,8 @@ struct receiver {
 	sd_event_source *turn;
 	struct event_reader events;
 	uint32_t taken; /* places */
+	bool busy;      /* had an event at its last turn */
+	uint64_t busy_since_us; /* monotonic: no event waited for longer */
 	struct {
 		uint64_t count; /* dropped since last said */
 		uint64_t said_us;

@@ -181,13 +181,16 @@ static void rest(struct notify_webhook *webhook)
 	sd_event_source_set_enabled(webhook->timer, SD_EVENT_ONESHOT);
 }
 
+/* By the clock that people set, but no older than it can have become since
+ * the receiver last had nothing to do: that clock may have jumped. */
 static bool is_too_old(const struct notify_webhook *webhook)
 {
-	uint64_t now_us = realtime_us();
+	uint64_t now_us = realtime_us(), at_us = webhook->notice->at_us;
+	uint64_t busy_us = monotonic_us() - webhook->receiver.busy_since_us;
+	uint64_t age_us = now_us > at_us ? now_us - at_us : 0;
 
-	return now_us > webhook->notice->at_us &&
-	       now_us - webhook->notice->at_us >=
-	               webhook->config->webhook_retry_ms * USEC_PER_MSEC;
+	return (age_us < busy_us ? age_us : busy_us) >=
+	       webhook->config->webhook_retry_ms * USEC_PER_MSEC;
 }
 
 static void succeeded(struct notify_webhook *webhook)

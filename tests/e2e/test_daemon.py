@@ -2,11 +2,13 @@
 """checkerd by itself: starting, refusing, reloading, keeping time."""
 
 import contextlib
+import fcntl
 import os
 import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -72,6 +74,21 @@ def test_a_second_checkerd_names_the_first(folder, backends):
         assert status == 1
         assert f"pid {checkerd.process.pid}" in errors
         checkerd.wait_probes("web/a", 3)
+
+
+def test_the_lock_of_a_dead_checkerd_is_waited_for(folder, backends):
+    """Killed while it starts a program, it has a child for a moment that
+    still holds what it held."""
+    checkerd = Checkerd(folder, ini(backends))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    with open(checkerd.segment + ".lock", "w") as lock:
+        lock.write(f"{dead.pid}\n")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        threading.Timer(0.3, fcntl.flock, (lock, fcntl.LOCK_UN)).start()
+        with checkerd:
+            checkerd.wait_state("web/a", "up")
 
 
 def test_a_missing_directory_is_said(folder):

@@ -15,6 +15,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <systemd/sd-event.h>
 
 #define RING    16
@@ -269,6 +270,65 @@ static void as_many_run_at_a_time_as_may(void **state)
 	                9 * USEC_PER_SEC);
 }
 
+/* No descriptor is left, for a while. */
+static void what_cannot_be_begun_is_begun_later(void **state)
+{
+	struct story *story = *state;
+	struct notify_counters counters;
+	struct rlimit before, none;
+	int next = dup(STDIN_FILENO);
+
+	run(story, "/bin/true");
+	publish(story, 3);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = (rlim_t) next;
+	close(next);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (int i = 0; i < 20; i++)
+		sd_event_run(story->event, 10 * USEC_PER_MSEC);
+	counters = notify_counters(story->notify, NOTIFY_EXEC);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(counters.waiting, 3);
+	assert_int_equal(counters.failed, 0);
+	assert_int_equal(settle(story, NOTIFY_EXEC).delivered, 3);
+
+	/* nor is it in the way of an end, or of another configuration */
+	publish(story, 1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (int i = 0; i < 20; i++)
+		sd_event_run(story->event, 10 * USEC_PER_MSEC);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	run(story, "");
+	assert_int_equal(settle(story, NOTIFY_EXEC).delivered, 3);
+}
+
+/* What looks old because the clock was set is posted again. */
+static void a_clock_that_jumps_makes_no_event_old(void **state)
+{
+	struct story *story = *state;
+	uint64_t until_us = monotonic_us() + WAIT_US;
+	struct notify_counters counters;
+	struct health_event event = {
+		.at_us = realtime_us() - UINT64_C(40) * 86400 * USEC_PER_SEC,
+		.kind = HEALTH_HOST_DOWN,
+	};
+
+	story->config->notify.webhook = "http://127.0.0.1:9/";
+	run(story, "");
+	segment_writer_publish(story->writer,
+	                       &(struct segment_change) {
+				       .host = HEALTH_ALL_HOSTS,
+				       .event = &event });
+	do {
+		assert_true(monotonic_us() < until_us);
+		sd_event_run(story->event, USEC_PER_SEC);
+		counters = notify_counters(story->notify, NOTIFY_WEBHOOK);
+	} while (counters.failed == 0);
+	assert_int_equal(counters.dropped, 0);
+	assert_int_equal(counters.waiting, 1);
+}
+
 /* The lookup outlasts the post by far, and the loop does not wait for it. */
 static void a_slow_resolver_holds_nothing_up(void **state)
 {
@@ -301,6 +361,8 @@ int main(void)
 		STORY(places_carry_on_in_a_new_segment),
 		STORY(who_comes_late_hears_of_what_follows),
 		STORY(as_many_run_at_a_time_as_may),
+		STORY(what_cannot_be_begun_is_begun_later),
+		STORY(a_clock_that_jumps_makes_no_event_old),
 		STORY(a_slow_resolver_holds_nothing_up),
 	};
 
