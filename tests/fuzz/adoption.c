@@ -8,6 +8,7 @@
 #include "hostile_segment.h"
 #include "scratch.h"
 
+#include "segment_draft.h"
 #include "segment_reader.h"
 #include "segment_writer.h"
 
@@ -60,33 +61,51 @@ static void check_publish(struct segment_writer *writer, const char *path)
 	segment_reader_close(&reader);
 }
 
+/* Everything as it was. */
+static void fill_in(struct segment_draft *draft)
+{
+	const struct health_shm *shm = segment_draft_shm(draft);
+	struct health_detail detail;
+
+	for (uint32_t i = 0; i < shm->host_count; i++) {
+		uint64_t word = segment_draft_recall(draft, i, &detail);
+
+		segment_draft_set(draft, i, word, &detail);
+	}
+	for (uint32_t i = 0; i < shm->pool_count; i++)
+		segment_draft_set_pool(draft, i,
+		                       segment_draft_recall_pool(draft, i));
+}
+
 static void adopt(const struct bytes *bytes, const char *hosts)
 {
 	struct segment_writer *writer;
+	struct segment_draft *draft;
 	struct topology topology;
 	char path[SCRATCH_PATH_SIZE];
 	enum segment_fate fate;
 	uint64_t told;
 	pid_t holder;
-	int r;
 
 	scratch_write(scratch_path(path, "segment"), bytes->data, bytes->size);
 	HOLDS(segment_writer_new(&writer, path, 0600, &holder) == 0);
 	told = segment_writer_told(writer);
 	hostile_segment_topology(&topology, hosts);
-	r = segment_writer_prepare(writer, &topology);
-	HOLDS(r >= 0);
-	fate = (enum segment_fate) r;
+	HOLDS(segment_draft_new(&draft, writer, &topology) == 0);
+	fate = segment_draft_fate(draft);
 	if (segment_writer_rejected(writer))
 		HOLDS(fate == SEGMENT_CREATED && told == 0);
-	check_sound(segment_writer_shm(writer));
+	if (fate != SEGMENT_ADOPTED)
+		fill_in(draft);
+	check_sound(segment_draft_shm(draft));
 	for (uint32_t i = 0; i <= SEGMENT_HOSTS; i++) {
-		uint32_t now = segment_writer_carried(writer, i);
+		uint32_t now = segment_draft_heir(draft, i);
 
 		HOLDS(fate != SEGMENT_REPLACED || now == HEALTH_ALL_HOSTS ||
-		      now < segment_writer_shm(writer)->host_count);
+		      now < segment_draft_shm(draft)->host_count);
 	}
-	HOLDS(segment_writer_activate(writer) == 0);
+	HOLDS(segment_writer_activate(writer, draft) == 0);
+	segment_draft_free(draft);
 	HOLDS(health_shm_event_head(segment_writer_shm(writer)) >= told);
 	check_publish(writer, path);
 	segment_writer_free(writer);

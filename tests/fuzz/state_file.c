@@ -49,8 +49,6 @@ static void prepare(void)
 
 static void check_orders(const struct config_made *made)
 {
-	struct change change;
-
 	for (uint32_t p = 0; p < made->config->pool_count; p++) {
 		const struct pool_config *pool = &made->config->pools[p];
 
@@ -66,7 +64,7 @@ static void check_orders(const struct config_made *made)
 			HOLDS(order.admin == pool->hosts[i].admin);
 		}
 	}
-	changes_next_end_us(made->changes, &change);
+	changes_next_end_us(made->changes);
 }
 
 static void check_rows(const json_t *changes)
@@ -102,12 +100,29 @@ static void on_made(void *owner, struct config_made *made)
 	fclose(stream);
 }
 
+/* Nothing more is made of it. */
+static int make(void *owner, struct config *config, void **ret_product)
+{
+	(void) owner;
+	(void) config;
+	*ret_product = NULL;
+	return 0;
+}
+
+static void destroy(void *product)
+{
+	HOLDS(!product);
+}
+
 static void start(struct result *ret)
 {
+	static const struct config_maker maker = { .make = make,
+		                                   .destroy = destroy };
 	struct config_loader *loader;
 
 	*ret = (struct result) { 0 };
-	HOLDS(config_loader_new(&loader, event, path, on_made, ret) >= 0);
+	HOLDS(config_loader_new(&loader, event, path, &maker, on_made,
+	                        ret) >= 0);
 	config_loader_load_now(loader);
 	config_loader_free(loader);
 }
