@@ -19,8 +19,8 @@ import socket
 import subprocess
 import time
 
-BUILD = os.environ.get("CHECKERD_BUILD", os.path.join(
-    os.path.dirname(os.path.abspath(__file__)), "..", "..", "build"))
+BUILD = os.path.abspath(os.environ.get("CHECKERD_BUILD", os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", "..", "build")))
 NGINX = os.environ.get("CHECKERD_NGINX", "/usr/sbin/nginx")
 # Empty: it is part of NGINX.
 MODULE = os.environ.get("CHECKERD_MODULE", os.path.join(
