@@ -137,12 +137,16 @@ server {
             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         modules = "".join(f"load_module {module};\n"
                           for module in self.modules)
+        # nginx gives nothing else of its environment to the program that
+        # replaces it
+        sanitized = "env LD_PRELOAD; env ASAN_OPTIONS;" if PRELOAD else ""
         return f"""{modules}
 daemon off;
 {"" if self.master else "master_process off;"}
 worker_processes {self.workers};
 pid {self.folder}/nginx.pid;
 error_log {self.folder}/error.log {self.level};
+{sanitized}
 {self.main}
 events {{ worker_connections 512; }}
 http {{
