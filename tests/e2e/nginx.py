@@ -63,11 +63,29 @@ def settle():
 _first_port = int(os.environ.get("CHECKERD_PORTS",
                                  30000 + os.getpid() % 8 * 300))
 _ports = itertools.cycle(range(_first_port, _first_port + 300))
+_reserved = {}  # port: a socket, to be had once on this machine
+
+
+def reserve(port):
+    """Whether the port is ours, until this program ends.  A port that nobody
+    listens on yet may be promised already, and with "reuseport" two nginx would
+    share it without a word."""
+    if port not in _reserved:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0checkerd-test-port-{port}")
+        except OSError:
+            claim.close()
+            return False
+        _reserved[port] = claim
+    return True
 
 
 def free_port():
     """A port that nobody listens on, from the range of this test program."""
     for port in _ports:
+        if not reserve(port):
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
