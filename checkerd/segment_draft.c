@@ -19,12 +19,15 @@ _Static_assert(NAME_INDEX_NONE == HEALTH_ALL_HOSTS, "no such host");
 
 /* --- the file ----------------------------------------------------------- */
 
-static int open_file(const struct segment_writer *writer, uint64_t size,
-                     void **ret_base)
+static int open_file(struct segment_writer *writer, uint64_t size,
+                     int *ret_fd, void **ret_base)
 {
 	CLEANUP(close_fd) int fd = -1;
+	int former = segment_take_former(writer);
 	int r;
 
+	/* there is room for two files, not for three */
+	close_fd(&former);
 	/* left by a killed process: we hold the lock, so it is nobody's */
 	if (unlink(writer->next_path) < 0 && errno != ENOENT)
 		return -errno;
@@ -38,8 +41,11 @@ static int open_file(const struct segment_writer *writer, uint64_t size,
 	*ret_base = r ? MAP_FAILED
 	              : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 	                     0);
-	if (*ret_base != MAP_FAILED)
+	if (*ret_base != MAP_FAILED) {
+		*ret_fd = fd;
+		fd = -1;
 		return 0;
+	}
 	r = r ? r : errno;
 	unlink(writer->next_path);
 	return -r;
@@ -54,7 +60,7 @@ static int make_file(struct segment_draft *draft,
 	const char *problem;
 	uint64_t *slots;
 	void *base;
-	int r = open_file(draft->writer, size, &base);
+	int r = open_file(draft->writer, size, &mapping->fd, &base);
 
 	if (r < 0)
 		return r;
@@ -291,7 +297,7 @@ static int draft_file(struct segment_draft *draft,
 }
 
 int segment_draft_new(struct segment_draft **ret,
-                      const struct segment_writer *writer,
+                      struct segment_writer *writer,
                       const struct topology *topology)
 {
 	const struct health_header *current = writer->current.header;

@@ -23,7 +23,7 @@ enum segment_fate { SEGMENT_CREATED, SEGMENT_ADOPTED, SEGMENT_REPLACED };
 /* One at a time; the writer may not bring another into force meanwhile.
  * Returns 0, or a negative errno and then nothing is left behind. */
 int segment_draft_new(struct segment_draft **ret,
-                      const struct segment_writer *writer,
+                      struct segment_writer *writer,
                       const struct topology *topology);
 
 /* With the file, unless that came into force: then the one before is

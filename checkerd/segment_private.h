@@ -10,6 +10,7 @@
 
 #include "segment_draft.h"
 #include "segment_writer.h"
+#include "util.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 
 struct mapping {
 	struct health_header *header; /* NULL: none */
+	int fd;                       /* of the file, if there is one */
 	struct health_shm shm;
 	/* By host, atomic: whether its word or its detail has changed since a
 	 * draft looked at them.  Set after the change and taken back before a
@@ -33,6 +35,11 @@ struct segment_writer {
 	uint64_t started_at_us;
 	int lock_fd;
 	struct mapping current;
+	/* The file before.  Whoever lets go of a file last frees all of it,
+	 * which takes long; by then that should be nobody who has requests to
+	 * serve.  Atomic, -1: none. */
+	int former_fd;
+	uint64_t former_until_us;
 	const char *rejected;
 	uint64_t told; /* event_head as it was found */
 	segment_event_fn on_event;
@@ -43,7 +50,7 @@ struct segment_writer {
 };
 
 struct segment_draft {
-	const struct segment_writer *writer;
+	struct segment_writer *writer;
 	enum segment_fate fate;
 	/* The new file; after it came into force the one before.  None for
 	 * SEGMENT_ADOPTED. */
@@ -59,8 +66,10 @@ struct segment_draft {
 
 static inline void mapping_clear(struct mapping *mapping)
 {
-	if (mapping->header)
+	if (mapping->header) {
 		munmap(mapping->header, mapping->shm.size);
+		close_fd(&mapping->fd);
+	}
 	free(mapping->touched);
 	*mapping = (struct mapping) { 0 };
 }
@@ -91,6 +100,11 @@ static inline struct health_event *mapping_event(const struct mapping *mapping,
 	uint32_t mask = mapping->shm.event_capacity - 1;
 
 	return (struct health_event *) &mapping->shm.events[number & mask];
+}
+
+static inline int segment_take_former(struct segment_writer *writer)
+{
+	return __atomic_exchange_n(&writer->former_fd, -1, __ATOMIC_RELAXED);
 }
 
 /* For segment_writer_activate(): what only then is as it will be. */

@@ -12,6 +12,7 @@
 #include "segment_private.h"
 
 #include "clock.h"
+#include "discard.h"
 #include "util.h"
 
 #include <errno.h>
@@ -20,6 +21,9 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+
+/* Readers have looked at the name by then, and made up their tables. */
+#define FORMER_US (5 * USEC_PER_SEC)
 
 /* What of a host word routes; the rest changes without a new generation. */
 #define ROUTING_BITS UINT64_C(0x00000000ffffffff)
@@ -187,12 +191,14 @@ static int map_existing(struct segment_writer *writer)
 		return 0;
 	}
 	mapping->header = base;
+	mapping->fd = fd;
+	fd = -1;
 	mapping->touched = calloc(mapping->shm.host_count + 1, 1);
 	if (!mapping->touched)
 		return -ENOMEM;
 	writer->told = mapping->header->event_head;
 	mend(mapping);
-	return fchmod(fd, writer->mode) < 0 ? -errno : 0;
+	return fchmod(mapping->fd, writer->mode) < 0 ? -errno : 0;
 }
 
 /* --- another file comes into force ---------------------------------------- */
@@ -213,6 +219,26 @@ static void adopt(const struct segment_writer *writer, struct mapping *current)
 		return;
 	sign(writer, current->header);
 	move_generation(current, HEALTH_ALL_HOSTS);
+}
+
+static void close_file(void *object)
+{
+	close((int) (intptr_t) object);
+}
+
+static void let_go_of_former(struct segment_writer *writer)
+{
+	int fd = segment_take_former(writer);
+
+	if (fd >= 0)
+		discard(close_file, (void *) (intptr_t) fd);
+}
+
+static void hold_former(struct segment_writer *writer, struct mapping *before)
+{
+	writer->former_until_us = monotonic_us() + FORMER_US;
+	__atomic_store_n(&writer->former_fd, before->fd, __ATOMIC_RELAXED);
+	before->fd = -1;
 }
 
 static void begin_stream(struct health_header *header)
@@ -247,9 +273,11 @@ int segment_writer_activate(struct segment_writer *writer,
 	}
 	/* A kill right here leaves the old file unmarked; its heartbeat stands
 	 * still then, which makes readers look at the name again. */
-	if (before.header)
+	if (before.header) {
 		store(&before.header->generation,
 		      before.header->generation | HEALTH_SUPERSEDED);
+		hold_former(writer, &before);
+	}
 	*current = *next;
 	*next = before;
 	return 0;
@@ -295,6 +323,7 @@ int segment_writer_new(struct segment_writer **ret, const char *path,
 	if (!writer)
 		return -ENOMEM;
 	writer->lock_fd = -1;
+	writer->former_fd = -1;
 	writer->mode = mode;
 	writer->started_at_us = realtime_us();
 	if (snprintf(writer->path, sizeof(writer->path), "%s", path) >=
@@ -322,6 +351,7 @@ void segment_writer_free(struct segment_writer *writer)
 	if (writer->lock_fd >= 0)
 		unlink(writer->next_path);
 	mapping_clear(&writer->current);
+	close_fd(&writer->former_fd);
 	close_fd(&writer->lock_fd);
 	free(writer);
 }
@@ -417,6 +447,8 @@ void segment_writer_beat(struct segment_writer *writer, uint64_t mono_us)
 
 	store(&header->heartbeat_mono_us, mono_us);
 	store(&header->heartbeat, header->heartbeat + 1);
+	if (mono_us >= writer->former_until_us)
+		let_go_of_former(writer);
 }
 
 static void raise_to(uint64_t *at, uint64_t value)

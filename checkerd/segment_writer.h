@@ -79,6 +79,7 @@ typedef void (*segment_event_fn)(void *owner);
 void segment_writer_on_event(struct segment_writer *writer,
                              segment_event_fn on_event, void *owner);
 
+/* Also lets go of the file before, when readers have had the time to. */
 void segment_writer_beat(struct segment_writer *writer, uint64_t mono_us);
 
 /* A probe started `lateness_us` after it was due. */

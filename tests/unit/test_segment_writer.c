@@ -5,12 +5,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "clock.h"
 #include "fixture_config.h"
 #include "segment_draft.h"
 #include "segment_writer.h"
 #include "topology.h"
 #include "util.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -61,7 +63,7 @@ static struct segment_writer *open_writer(const struct place *place)
 	return writer;
 }
 
-static int draft(struct segment_draft **ret, const struct segment_writer *writer,
+static int draft(struct segment_draft **ret, struct segment_writer *writer,
                  const char *text)
 {
 	struct fixture_config fixture;
@@ -287,6 +289,49 @@ static void another_topology_supersedes_and_carries_over(void **state)
 }
 
 /* Probes go on while a draft is made. */
+/* Descriptors of files that have no name any more. */
+static int held(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	struct dirent *entry;
+	int count = 0;
+
+	assert_non_null(directory);
+	while ((entry = readdir(directory))) {
+		char name[4096] = "";
+
+		if (readlinkat(dirfd(directory), entry->d_name, name,
+		               sizeof(name) - 1) > 0 &&
+		    strstr(name, "health.shm") && strstr(name, "(deleted)"))
+			count++;
+	}
+	closedir(directory);
+	return count;
+}
+
+/* So that no reader is the last and frees it. */
+static void a_superseded_file_is_held_for_its_readers(void **state)
+{
+	struct segment_writer *writer =
+		start(*state, "[pool web]\nserver = 10.0.0.1:80\n");
+	uint64_t now_us = monotonic_us();
+
+	assert_int_equal(held(), 0);
+	install(writer, "[pool web]\nserver = 10.0.0.2:80\n");
+	assert_int_equal(held(), 1);
+	install(writer, "[pool web]\nserver = 10.0.0.3:80\n");
+	assert_int_equal(held(), 1);
+	segment_writer_beat(writer, now_us + 4 * USEC_PER_SEC);
+	assert_int_equal(held(), 1);
+	segment_writer_beat(writer, now_us + 60 * USEC_PER_SEC);
+	while (held()) /* a thread's work */
+		usleep(100);
+	install(writer, "[pool web]\nserver = 10.0.0.4:80\n");
+	assert_int_equal(held(), 1);
+	segment_writer_free(writer);
+	assert_int_equal(held(), 0);
+}
+
 static void who_changed_since_a_draft_looked_is_looked_at_again(void **state)
 {
 	struct segment_writer *writer = start(*state, "one: a b c; two: d");
@@ -621,6 +666,7 @@ int main(void)
 		story(old_events_give_way_and_are_known_to_be_lost),
 		story(a_restart_adopts_the_same_file),
 		story(another_topology_supersedes_and_carries_over),
+		story(a_superseded_file_is_held_for_its_readers),
 		story(who_changed_since_a_draft_looked_is_looked_at_again),
 		story(a_draft_that_does_not_come_into_force_leaves_nothing),
 		story(an_interrupted_transition_is_completed),
