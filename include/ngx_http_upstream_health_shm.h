@@ -16,7 +16,8 @@
  * that configuration: a reload starts with none.  It is called in every
  * worker, once for each event and in their order, from the worker's event
  * loop and never from inside a request, no later than a second after the
- * event and at once under traffic.  It must not block.
+ * event and at once under traffic; for the last events, when the worker ends
+ * with its instance.  It must not block.
  *
  * `first` is 1 in exactly one worker of the nginx instance, the one that also
  * writes the event's line to the error log, and 0 in all others.

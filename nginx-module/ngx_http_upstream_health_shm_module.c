@@ -48,6 +48,7 @@ static int ngx_libc_cdecl ngx_http_upstream_health_shm_cmp_upstreams(
     const void *one, const void *two);
 static ngx_int_t ngx_http_upstream_health_shm_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_upstream_health_shm_init_process(ngx_cycle_t *cycle);
+static void ngx_http_upstream_health_shm_exit_process(ngx_cycle_t *cycle);
 
 
 static ngx_command_t  ngx_http_upstream_health_shm_commands[] = {
@@ -103,7 +104,7 @@ ngx_module_t  ngx_http_upstream_health_shm_module = {
     ngx_http_upstream_health_shm_init_process, /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_upstream_health_shm_exit_process, /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -555,6 +556,21 @@ ngx_http_upstream_health_shm_cmp_upstreams(const void *one, const void *two)
 static ngx_int_t
 ngx_http_upstream_health_shm_init_module(ngx_cycle_t *cycle)
 {
+    ngx_uint_t                                 i;
+    ngx_http_upstream_health_shm_segment_t   **segment;
+    ngx_http_upstream_health_shm_main_conf_t  *hmcf;
+
+    hmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                          ngx_http_upstream_health_shm_module);
+
+    if (hmcf) {
+        segment = hmcf->segments.elts;
+
+        for (i = 0; i < hmcf->segments.nelts; i++) {
+            ngx_http_upstream_health_shm_begin_cycle(segment[i]);
+        }
+    }
+
     if (ngx_process == NGX_PROCESS_SINGLE
         && !ngx_is_init_cycle(cycle->old_cycle))
     {
@@ -581,4 +597,11 @@ ngx_http_upstream_health_shm_init_process(ngx_cycle_t *cycle)
     ngx_http_upstream_health_shm_start(hmcf, cycle);
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_upstream_health_shm_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_upstream_health_shm_leave();
 }

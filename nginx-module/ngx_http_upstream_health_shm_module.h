@@ -161,6 +161,7 @@ typedef struct {
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_SAID  2048
 
 typedef struct {
+    ngx_atomic_t                              cycle;   /* in force */
     uint64_t                                  started_us;
 
     uint64_t                                  stream;
@@ -192,6 +193,7 @@ typedef struct {
     ngx_http_upstream_health_shm_shared_t    *shared;
     ngx_slab_pool_t                          *shpool;
     ngx_event_t                              *event;
+    ngx_atomic_uint_t                         cycle;      /* shared's */
 
     /* of this worker; what was seen last */
 
@@ -226,6 +228,7 @@ typedef struct {
     unsigned                                  mapped:1;
     unsigned                                  all:1;      /* hosts to sync */
     unsigned                                  renewing:1;
+    unsigned                                  silent:1;   /* has left */
 } ngx_http_upstream_health_shm_segment_t;
 
 
@@ -388,6 +391,7 @@ void ngx_http_upstream_health_shm_unmapped(
 void ngx_http_upstream_health_shm_start(
     ngx_http_upstream_health_shm_main_conf_t *hmcf, ngx_cycle_t *cycle);
 void ngx_http_upstream_health_shm_stop(void *data);
+void ngx_http_upstream_health_shm_leave(void);
 void ngx_http_upstream_health_shm_unmap_former(
     ngx_http_upstream_health_shm_segment_t *segment, size_t size);
 ngx_int_t ngx_http_upstream_health_shm_soon(void);
@@ -450,6 +454,8 @@ void ngx_http_upstream_health_shm_sync(
 /* zone.c */
 
 ngx_int_t ngx_http_upstream_health_shm_add_zone(ngx_conf_t *cf,
+    ngx_http_upstream_health_shm_segment_t *segment);
+void ngx_http_upstream_health_shm_begin_cycle(
     ngx_http_upstream_health_shm_segment_t *segment);
 ngx_int_t ngx_http_upstream_health_shm_say(
     ngx_http_upstream_health_shm_segment_t *segment, uint64_t key,

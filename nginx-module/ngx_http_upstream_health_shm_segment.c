@@ -23,12 +23,18 @@
 /* the greatest segment that the limits of health_shm.h allow is below */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_MAX_SIZE  ((off_t) 4 << 30)
 
+/* at the end: more than a ring has batches, with some to wait for others */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_LAST      1024
+
 
 static void ngx_http_upstream_health_shm_handler(ngx_event_t *ev);
 static ngx_int_t ngx_http_upstream_health_shm_follow(
     ngx_http_upstream_health_shm_segment_t *segment, uint64_t until_us,
     ngx_log_t *log);
 static ngx_int_t ngx_http_upstream_health_shm_speak(
+    ngx_http_upstream_health_shm_main_conf_t *hmcf,
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
+static void ngx_http_upstream_health_shm_speak_last(
     ngx_http_upstream_health_shm_main_conf_t *hmcf,
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
 static ngx_int_t ngx_http_upstream_health_shm_replaced(
@@ -248,6 +254,30 @@ ngx_http_upstream_health_shm_stop(void *data)
 }
 
 
+/* A worker ends, maybe the instance: what it knows nobody else may tell. */
+
+void
+ngx_http_upstream_health_shm_leave(void)
+{
+    ngx_uint_t                                 i;
+    ngx_http_upstream_health_shm_segment_t   **segment;
+    ngx_http_upstream_health_shm_main_conf_t  *hmcf;
+
+    hmcf = ngx_http_upstream_health_shm_running;
+
+    if (hmcf == NULL) {
+        return;
+    }
+
+    segment = hmcf->segments.elts;
+
+    for (i = 0; i < hmcf->segments.nelts; i++) {
+        ngx_http_upstream_health_shm_speak_last(hmcf, segment[i],
+                                                ngx_cycle->log);
+    }
+}
+
+
 static void
 ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
 {
@@ -362,9 +392,14 @@ ngx_http_upstream_health_shm_speak(
         ngx_http_upstream_health_shm_hello(segment);
     }
 
-    /* a worker that leaves may have another log than the instance by now */
-
     if (ngx_exiting || ngx_terminate) {
+
+        /* the file may have been replaced meanwhile */
+
+        if (!segment->renewing) {
+            ngx_http_upstream_health_shm_speak_last(hmcf, segment, log);
+        }
+
         return NGX_OK;
     }
 
@@ -392,6 +427,47 @@ ngx_http_upstream_health_shm_speak(
     }
 
     return ngx_http_upstream_health_shm_events(hmcf, segment, log);
+}
+
+
+/*
+ * What happened until this worker was told to leave.  After a reload it is for
+ * others to tell: the instance may have another log by now.
+ */
+
+static void
+ngx_http_upstream_health_shm_speak_last(
+    ngx_http_upstream_health_shm_main_conf_t *hmcf,
+    ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log)
+{
+    ngx_uint_t  i;
+
+    if (segment->silent) {
+        return;
+    }
+
+    segment->silent = 1;
+
+    if (segment->cycle != segment->shared->cycle) {
+        return;
+    }
+
+    if (ngx_http_upstream_health_shm_replaced(segment)) {
+        ngx_http_upstream_health_shm_remap(segment, log);
+    }
+
+    for (i = 0; segment->mapped && i < NGX_HTTP_UPSTREAM_HEALTH_SHM_LAST; i++) {
+
+        if (segment->ticket == 0
+            && ngx_http_upstream_health_shm_enter(segment) != NGX_OK)
+        {
+            continue;
+        }
+
+        if (ngx_http_upstream_health_shm_events(hmcf, segment, log) == NGX_OK) {
+            break;
+        }
+    }
 }
 
 

@@ -119,6 +119,19 @@ ngx_http_upstream_health_shm_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
+/* In the master: workers that are forked from now on speak for the instance,
+ * and those which know an earlier number do not. */
+
+void
+ngx_http_upstream_health_shm_begin_cycle(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    (void) ngx_atomic_fetch_add(&segment->shared->cycle, 1);
+
+    segment->cycle = segment->shared->cycle;
+}
+
+
 static ngx_int_t
 ngx_http_upstream_health_shm_lock(ngx_slab_pool_t *shpool)
 {

@@ -115,8 +115,7 @@ class Delivery:
 
     def lines(self, heard):
         """One line per event and instance of nginx; two run side by side
-        while one replaces the other, and the new one tells what comes after
-        its workers' first look."""
+        while one replaces the other."""
         found, problems = self.placed("nginx", heard)
         events = self.observer.events
         counts = collections.Counter((index, number)
@@ -129,8 +128,7 @@ class Delivery:
                 most = 1 + sum(overlaps(seen, seen, [span], 2.5) for span in
                                self.faults.upgrades)
                 excused = number in tail or overlaps(
-                    seen, seen, self.faults.worker_kills +
-                    self.faults.upgrades, UNTOLD_S)
+                    seen, seen, self.faults.worker_kills, UNTOLD_S)
                 if count > most or count == 0 and not excused:
                     problems.append(f"(c) nginx: {count} lines of event "
                                     f"{number}, seen at "

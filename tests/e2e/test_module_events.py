@@ -2,12 +2,16 @@
 """What nginx tells: one line per event and instance, the hook in every worker,
 and the variables."""
 
+import signal
 import socket
 import time
+
+import pytest
 
 from backends import Backends
 from nginx import HOOK, Client, Crowd, Log, Nginx, settle, wait_for
 from segment import Segment
+
 
 def upstream(backends, folder, name="web"):
     return f"""upstream {name} {{
@@ -138,6 +142,24 @@ def test_a_worker_that_leaves_has_no_say(folder):
                 Log(folder / "second.log").wait(rf"seq={last}\b")
                 lines = Log(folder / "second.log").lines("host_")
                 assert len(lines) == 20
+
+
+@pytest.mark.parametrize("master", [True, False])
+@pytest.mark.parametrize("end", [signal.SIGQUIT, signal.SIGTERM])
+def test_the_last_events_are_told_at_the_end(folder, master, end):
+    with Backends(1) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({"primary": backends})
+        with Nginx(folder, upstream(backends, folder), master=master,
+                   listen="") as nginx:
+            segment.set("primary/a", "down")
+            nginx.log.wait("seq=1")
+            # another topology, and more than is told at a time
+            segment.pools({"primary": backends, "other": backends})
+            last = int(segment.tell("flip 200 primary/a"))
+            nginx.process.send_signal(end)
+            nginx.process.wait(10)
+            lines = nginx.health_lines("host_")
+            assert len(lines) == len(set(lines)) == last
 
 
 def test_text_cannot_forge_a_line(folder):

@@ -141,6 +141,25 @@ class Traffic:
             thread.join(20)
 
 
+def test_no_event_is_lost_between_two_instances(folder):
+    with Backends(2) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({"primary": backends}, upstream="web")
+        with UpgradedNginx(folder, overlay(folder, backends),
+                           workers=1) as nginx:
+            # a worker has just looked: its next look is a second away
+            segment.set("primary/a", "down")
+            nginx.log.wait(r"seq=1\b")
+            segment.set("primary/b", "down")
+            old = nginx.upgrade()
+            old.send_signal(signal.SIGQUIT)
+            old.wait()
+            segment.set("primary/b", "up")
+            nginx.log.wait(r"seq=3\b")
+            numbers = [line.split("seq=")[1] for line in
+                       nginx.health_lines("seq=")]
+            assert sorted(numbers) == ["1", "2", "3"]
+
+
 def overlay(folder, backends):
     return f"""upstream web {{
         upstream_health_shm {folder}/health.shm;
