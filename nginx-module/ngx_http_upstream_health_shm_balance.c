@@ -85,6 +85,14 @@ ngx_http_upstream_health_shm_balance_prepare(
 }
 
 
+ngx_int_t
+ngx_http_upstream_health_shm_balance_shed(
+    ngx_http_upstream_health_shm_balance_t *b)
+{
+    return b->method->shed ? b->method->shed(b) : NGX_OK;
+}
+
+
 ngx_uint_t
 ngx_http_upstream_health_shm_balance_hosts(
     ngx_http_upstream_health_shm_balance_t *b)

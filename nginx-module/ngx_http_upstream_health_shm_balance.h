@@ -56,6 +56,11 @@ ngx_http_upstream_health_shm_balance_t *
 ngx_int_t ngx_http_upstream_health_shm_balance_prepare(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t *work);
 
+/* Before the pool goes: gives back a piece of what takes long to free.
+ * NGX_AGAIN: there is more.  Nothing else comes after that. */
+ngx_int_t ngx_http_upstream_health_shm_balance_shed(
+    ngx_http_upstream_health_shm_balance_t *b);
+
 /* Host i weighs this much from the next pick on; 0 takes it out. */
 void ngx_http_upstream_health_shm_balance_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight);

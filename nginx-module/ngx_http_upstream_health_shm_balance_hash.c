@@ -8,9 +8,9 @@
  * it and never between others, and a host that is down gives its keys to
  * those which would have them if it had never been there.
  *
- * The distance: a host has POINTS points on a circle, a key PROBES of them,
- * and what counts is the least way clockwise from one of the key's to one of
- * the host's.  Four probes make the shares of 48 points differ as little as
+ * The distance: a host has POINTS points on a circle, one in each of as many
+ * equal parts, a key PROBES of them anywhere, and what counts is the least way
+ * clockwise from one of the key's to one of the host's.  Four probes make the shares of 48 points differ as little as
  * those of 336 points would with one, a standard deviation of 5.5 %.
  *
  * Weights stretch the way: it is divided by the host's, which makes the least
@@ -112,6 +112,8 @@ static ngx_uint_t ngx_http_upstream_health_shm_hash_slots(
     ngx_http_upstream_health_shm_balance_t *b);
 static void ngx_http_upstream_health_shm_hash_clear(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
+static ngx_uint_t ngx_http_upstream_health_shm_hash_lots(
+    ngx_http_upstream_health_shm_balance_t *b);
 static void ngx_http_upstream_health_shm_hash_count(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to);
 static void ngx_http_upstream_health_shm_hash_settle(
@@ -123,6 +125,8 @@ static void ngx_http_upstream_health_shm_hash_sort(
 static void ngx_http_upstream_health_shm_hash_weigh(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i, uint32_t weight);
 static ngx_uint_t ngx_http_upstream_health_shm_hash_class(uint64_t stretch);
+static ngx_int_t ngx_http_upstream_health_shm_hash_shed(
+    ngx_http_upstream_health_shm_balance_t *b);
 static ngx_uint_t ngx_http_upstream_health_shm_hash_pick(
     ngx_http_upstream_health_shm_balance_t *b, uint32_t key,
     ngx_http_upstream_health_shm_usable_pt usable, void *data);
@@ -143,11 +147,11 @@ static ngx_http_upstream_health_shm_step_t
       ngx_http_upstream_health_shm_hash_identify },
     { ngx_http_upstream_health_shm_hash_slots,
       ngx_http_upstream_health_shm_hash_clear },
-    { ngx_http_upstream_health_shm_balance_hosts,
+    { ngx_http_upstream_health_shm_hash_lots,
       ngx_http_upstream_health_shm_hash_count },
     { ngx_http_upstream_health_shm_hash_slots,
       ngx_http_upstream_health_shm_hash_settle },
-    { ngx_http_upstream_health_shm_balance_hosts,
+    { ngx_http_upstream_health_shm_hash_lots,
       ngx_http_upstream_health_shm_hash_place },
     { ngx_http_upstream_health_shm_balance_hosts,
       ngx_http_upstream_health_shm_hash_sort },
@@ -164,14 +168,21 @@ ngx_http_upstream_health_shm_method_t
     NULL,
     ngx_http_upstream_health_shm_hash_pick,
     NULL,
-    NULL
+    NULL,
+    ngx_http_upstream_health_shm_hash_shed
 };
 
+
+/* somewhere in the part of the circle with this number */
 
 static ngx_inline uint32_t
 ngx_http_upstream_health_shm_hash_point(uint64_t id, uint64_t number)
 {
-    return ngx_http_upstream_health_shm_mix(id + (number << 32)) >> 32;
+    uint64_t  at;
+
+    at = ngx_http_upstream_health_shm_mix(id + (number << 32)) >> 32;
+
+    return ((number << 32) + at) / NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS;
 }
 
 
@@ -323,7 +334,7 @@ ngx_http_upstream_health_shm_hash_id(ngx_http_upstream_health_shm_hash_t *h,
 }
 
 
-/* .. then the rings', 64 slots or the points of a host at a time. */
+/* .. then the rings', 64 slots or as many points as a host has at a time. */
 
 static ngx_uint_t
 ngx_http_upstream_health_shm_hash_slots(
@@ -381,6 +392,39 @@ ngx_http_upstream_health_shm_hash_clear(
 }
 
 
+/*
+ * One part of the circle after the other, as what is needed at a time should
+ * fit into a processor's cache: first all lots of hosts for the first part.
+ */
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_hash_lots(
+    ngx_http_upstream_health_shm_balance_t *b)
+{
+    return NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS
+           * ((b->plan.n + NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS - 1)
+              / NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS);
+}
+
+
+/* the number of the part, and which hosts */
+
+static uint32_t
+ngx_http_upstream_health_shm_hash_lot(ngx_http_upstream_health_shm_hash_t *h,
+    ngx_uint_t unit, ngx_uint_t *first, ngx_uint_t *end)
+{
+    ngx_uint_t  lots;
+
+    lots = (h->n + NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS - 1)
+           / NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS;
+
+    *first = unit % lots * NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS;
+    *end = ngx_min(*first + NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS, h->n);
+
+    return unit / lots;
+}
+
+
 static void
 ngx_http_upstream_health_shm_hash_count(
     ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t from, ngx_uint_t to)
@@ -389,15 +433,17 @@ ngx_http_upstream_health_shm_hash_count(
                                       (ngx_http_upstream_health_shm_hash_t *) b;
 
     uint32_t                                   n;
-    ngx_http_upstream_health_shm_ring_t       *ring;
+    ngx_uint_t                                 i, end;
     ngx_http_upstream_health_shm_hash_host_t  *host;
 
     for ( /* void */ ; from < to; from++) {
-        host = &h->hosts[from];
-        ring = &h->circles[host->ring].ring;
+        n = ngx_http_upstream_health_shm_hash_lot(h, from, &i, &end);
 
-        for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS; n++) {
-            ngx_http_upstream_health_shm_ring_count(ring,
+        for ( /* void */ ; i < end; i++) {
+            host = &h->hosts[i];
+
+            ngx_http_upstream_health_shm_ring_count(
+                        &h->circles[host->ring].ring,
                         ngx_http_upstream_health_shm_hash_point(host->id, n));
         }
     }
@@ -423,16 +469,18 @@ ngx_http_upstream_health_shm_hash_place(
                                       (ngx_http_upstream_health_shm_hash_t *) b;
 
     uint32_t                                   n;
-    ngx_http_upstream_health_shm_ring_t       *ring;
+    ngx_uint_t                                 i, end;
     ngx_http_upstream_health_shm_hash_host_t  *host;
 
     for ( /* void */ ; from < to; from++) {
-        host = &h->hosts[from];
-        ring = &h->circles[host->ring].ring;
+        n = ngx_http_upstream_health_shm_hash_lot(h, from, &i, &end);
 
-        for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_POINTS; n++) {
-            ngx_http_upstream_health_shm_ring_place(ring,
-                  ngx_http_upstream_health_shm_hash_point(host->id, n), from);
+        for ( /* void */ ; i < end; i++) {
+            host = &h->hosts[i];
+
+            ngx_http_upstream_health_shm_ring_place(
+                        &h->circles[host->ring].ring,
+                        ngx_http_upstream_health_shm_hash_point(host->id, n), i);
         }
     }
 }
@@ -518,6 +566,28 @@ ngx_http_upstream_health_shm_hash_class(uint64_t stretch)
     }
 
     return class;
+}
+
+
+static ngx_int_t
+ngx_http_upstream_health_shm_hash_shed(
+    ngx_http_upstream_health_shm_balance_t *b)
+{
+    ngx_http_upstream_health_shm_hash_t *h =
+                                      (ngx_http_upstream_health_shm_hash_t *) b;
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_UPSTREAM_HEALTH_SHM_RINGS; i++) {
+
+        if (ngx_http_upstream_health_shm_ring_shed(&h->circles[i].ring)
+            == NGX_AGAIN)
+        {
+            return NGX_AGAIN;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

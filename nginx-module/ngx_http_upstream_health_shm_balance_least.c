@@ -90,7 +90,8 @@ ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_least_many,
     ngx_http_upstream_health_shm_least_pick,
     ngx_http_upstream_health_shm_least_use,
-    ngx_http_upstream_health_shm_least_done
+    ngx_http_upstream_health_shm_least_done,
+    NULL
 };
 
 

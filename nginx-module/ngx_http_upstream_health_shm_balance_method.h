@@ -67,6 +67,9 @@ typedef struct {
     /* NULL: connections do not matter */
     void (*use)(ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i);
     void (*done)(ngx_http_upstream_health_shm_balance_t *b, ngx_uint_t i);
+
+    /* NULL: has little memory */
+    ngx_int_t (*shed)(ngx_http_upstream_health_shm_balance_t *b);
 } ngx_http_upstream_health_shm_method_t;
 
 

@@ -69,7 +69,8 @@ ngx_http_upstream_health_shm_method_t
     NULL,
     ngx_http_upstream_health_shm_random_pick,
     ngx_http_upstream_health_shm_random_use,
-    ngx_http_upstream_health_shm_random_done
+    ngx_http_upstream_health_shm_random_done,
+    NULL
 };
 
 

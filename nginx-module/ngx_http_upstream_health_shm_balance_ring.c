@@ -10,6 +10,9 @@
 #include "ngx_http_upstream_health_shm_balance_ring.h"
 
 
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_PIECE  ((size_t) 4 << 20)
+
+
 ngx_int_t
 ngx_http_upstream_health_shm_ring_create(ngx_pool_t *pool,
     ngx_http_upstream_health_shm_ring_t *ring)
@@ -71,4 +74,45 @@ ngx_http_upstream_health_shm_ring_sort(
 
         ring->points[i] = point;
     }
+}
+
+
+/* The points, then the index: what is left, below a piece of each, goes fast. */
+
+ngx_int_t
+ngx_http_upstream_health_shm_ring_shed(
+    ngx_http_upstream_health_shm_ring_t *ring)
+{
+    size_t   size, at;
+    u_char  *p;
+
+    size = ring->n * sizeof(ngx_http_upstream_health_shm_point_t);
+    size -= size % NGX_HTTP_UPSTREAM_HEALTH_SHM_PIECE;
+
+    p = (u_char *) ring->points;
+    at = ring->shed;
+
+    if (at >= size) {
+        at -= size;
+
+        size = ring->n ? ngx_http_upstream_health_shm_ring_slots(ring)
+                         * sizeof(uint32_t)
+                       : 0;
+        size -= size % NGX_HTTP_UPSTREAM_HEALTH_SHM_PIECE;
+
+        p = (u_char *) ring->index;
+    }
+
+    if (at >= size) {
+        return NGX_OK;
+    }
+
+    p = ngx_align_ptr(p + at, ngx_pagesize);
+
+    (void) madvise(p, NGX_HTTP_UPSTREAM_HEALTH_SHM_PIECE - ngx_pagesize,
+                   MADV_DONTNEED);
+
+    ring->shed += NGX_HTTP_UPSTREAM_HEALTH_SHM_PIECE;
+
+    return NGX_AGAIN;
 }

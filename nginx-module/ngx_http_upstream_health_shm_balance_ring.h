@@ -30,6 +30,7 @@ typedef struct {
     uint32_t                              *index;    /* by upper bits */
     uint32_t                               n;
     uint32_t                               shift;    /* at to index */
+    size_t                                 shed;     /* bytes */
 } ngx_http_upstream_health_shm_ring_t;
 
 
@@ -74,6 +75,12 @@ ngx_http_upstream_health_shm_ring_place(
 /* points, in their order */
 void ngx_http_upstream_health_shm_ring_sort(
     ngx_http_upstream_health_shm_ring_t *ring, uint32_t from, uint32_t to);
+
+/* at the end: returns a piece of a large ring's memory to the system, which
+ * otherwise takes long when all of it is freed at once; NGX_AGAIN: there is
+ * more.  The ring is of no use any more. */
+ngx_int_t ngx_http_upstream_health_shm_ring_shed(
+    ngx_http_upstream_health_shm_ring_t *ring);
 
 /* the first point from here on; ring->n: none before the circle ends */
 static ngx_inline ngx_uint_t

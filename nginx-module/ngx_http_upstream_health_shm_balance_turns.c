@@ -141,6 +141,7 @@ ngx_http_upstream_health_shm_method_t
     ngx_http_upstream_health_shm_turns_many,
     ngx_http_upstream_health_shm_turns_pick,
     NULL,
+    NULL,
     NULL
 };
 

@@ -124,6 +124,7 @@ ngx_http_upstream_health_shm_free_snapshot(
     ngx_http_upstream_health_shm_snapshot_t *snapshot, ngx_uint_t *work)
 {
     ngx_http_upstream_health_shm_live_t  *live;
+    ngx_http_upstream_health_shm_tier_t  *tier;
 
     for ( /* void */ ; snapshot->done < snapshot->nhosts; snapshot->done++) {
 
@@ -140,6 +141,20 @@ ngx_http_upstream_health_shm_free_snapshot(
         }
 
         ngx_http_upstream_health_shm_drop_live(live);
+    }
+
+    for ( /* void */ ; snapshot->ntiers; snapshot->ntiers--) {
+        tier = &snapshot->tiers[snapshot->ntiers - 1];
+
+        do {
+            if (*work == 0) {
+                return NGX_AGAIN;
+            }
+
+            *work -= ngx_min(*work, NGX_HTTP_UPSTREAM_HEALTH_SHM_WORK);
+
+        } while (ngx_http_upstream_health_shm_balance_shed(tier->balance)
+                 == NGX_AGAIN);
     }
 
     ngx_queue_remove(&snapshot->queue);

@@ -20,7 +20,9 @@ typedef ngx_http_upstream_health_shm_balance_t balance_t;
 void pick_cost(balance_t *b, ngx_uint_t picks);
 void pick_cost_stock(ngx_uint_t hosts, ngx_uint_t picks);
 
-/* nginx's allocator, for a program that ends soon */
+/* what there is of nginx, for a program that ends soon */
+
+ngx_uint_t ngx_pagesize = 4096;
 
 void *ngx_palloc(ngx_pool_t *pool, size_t size)
 {

@@ -35,6 +35,8 @@ struct block {
 static struct block *blocks;
 static int blocks_left = -1; /* allocations until the next fails; -1: never */
 
+ngx_uint_t ngx_pagesize = 4096;
+
 void *ngx_palloc(ngx_pool_t *pool, size_t size);
 void *ngx_pcalloc(ngx_pool_t *pool, size_t size);
 
@@ -837,6 +839,39 @@ static void equal_names_share(void **state)
 
 /* --- all of them -------------------------------------------------------- */
 
+static long resident_pages(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	long pages;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%*d %ld", &pages), 1);
+	fclose(file);
+	return pages;
+}
+
+static void a_large_ring_is_given_back_in_pieces(void **state)
+{
+	const long piece = (4 << 20) / 4096;
+	balance_t *b = create_from(HEALTH_HASH, MANY, 1);
+	long pages = resident_pages(), left;
+	int count = 0;
+
+	(void) state;
+	while (ngx_http_upstream_health_shm_balance_shed(b) == NGX_AGAIN) {
+		left = resident_pages();
+		assert_in_range(pages - left, piece / 2, piece + piece / 2);
+		pages = left;
+		count++;
+	}
+	assert_in_range(count, 6, 10);
+	assert_int_equal(ngx_http_upstream_health_shm_balance_shed(b), NGX_OK);
+	for (int method = 0; method < HEALTH_BALANCE_COUNT; method++)
+		assert_int_equal(ngx_http_upstream_health_shm_balance_shed(
+			                 create_from(method, 9, 1)),
+		                 NGX_OK);
+}
+
 static void nothing_to_pick(void **state)
 {
 	ngx_uint_t method, i;
@@ -1058,6 +1093,7 @@ int main(void)
 		story(few_hosts_left_have_the_keys),
 		story(equal_names_share),
 		story(weights_together_are_as_one_by_one),
+		story(a_large_ring_is_given_back_in_pieces),
 		story(nothing_to_pick),
 		story(whoever_is_usable_is_found),
 		story(as_many_hosts_as_there_can_be),
