@@ -39,6 +39,8 @@ static void ngx_http_upstream_health_shm_speak_last(
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
 static ngx_int_t ngx_http_upstream_health_shm_replaced(
     ngx_http_upstream_health_shm_segment_t *segment);
+static ngx_int_t ngx_http_upstream_health_shm_renamed(
+    ngx_http_upstream_health_shm_segment_t *segment);
 static void ngx_http_upstream_health_shm_remap(
     ngx_http_upstream_health_shm_segment_t *segment, ngx_log_t *log);
 static void ngx_http_upstream_health_shm_refuse(
@@ -452,7 +454,9 @@ ngx_http_upstream_health_shm_speak_last(
         return;
     }
 
-    if (ngx_http_upstream_health_shm_replaced(segment)) {
+    /* whatever its heartbeat says: there is no time to wait for that */
+
+    if (!segment->mapped || ngx_http_upstream_health_shm_renamed(segment)) {
         ngx_http_upstream_health_shm_remap(segment, log);
     }
 
@@ -480,8 +484,6 @@ static ngx_int_t
 ngx_http_upstream_health_shm_replaced(
     ngx_http_upstream_health_shm_segment_t *segment)
 {
-    ngx_file_info_t  fi;
-
     if (!segment->mapped) {
         return 1;
     }
@@ -492,6 +494,18 @@ ngx_http_upstream_health_shm_replaced(
     {
         return 0;
     }
+
+    return ngx_http_upstream_health_shm_renamed(segment);
+}
+
+
+/* Another file has the name. */
+
+static ngx_int_t
+ngx_http_upstream_health_shm_renamed(
+    ngx_http_upstream_health_shm_segment_t *segment)
+{
+    ngx_file_info_t  fi;
 
     if (ngx_file_info(segment->path.data, &fi) == NGX_FILE_ERROR) {
         return 0;

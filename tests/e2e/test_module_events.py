@@ -162,6 +162,23 @@ def test_the_last_events_are_told_at_the_end(folder, master, end):
             assert len(lines) == len(set(lines)) == last
 
 
+def test_the_last_events_of_another_file_are_told_at_the_end(folder):
+    with Backends(1) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({"primary": backends})
+        with Nginx(folder, upstream(backends, folder)) as nginx:
+            segment.set("primary/a", "down")
+            nginx.log.wait("seq=1")
+            # nobody marks the file before, and its heart beat just now
+            segment.kill()
+            (folder / "health.shm").unlink()
+            with Segment(folder / "health.shm") as segment:
+                segment.pools({"primary": backends})
+                segment.set("primary/a", "down")
+                nginx.process.send_signal(signal.SIGQUIT)
+                nginx.process.wait(10)
+            assert len(nginx.health_lines("host_down .*seq=1")) == 2
+
+
 def test_text_cannot_forge_a_line(folder):
     with Backends(1) as backends, Segment(folder / "health.shm") as segment:
         segment.pools({"primary": backends})
