@@ -49,7 +49,7 @@ class Delivery:
         for extra, document in heard:
             number = document["seq"]
             later = list(range(at + 1, len(streams)))
-            for index in [at] + later if number >= last else later + [at]:
+            for index in [at] + later if number > last else later + [at]:
                 truth = self.observer.events.get((streams[index], number))
                 if truth and all(truth[key] == value for key, value in
                                  document.items() if key in truth):
