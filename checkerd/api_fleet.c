@@ -21,25 +21,23 @@ int api_find(const struct api *api, const char *pool, const char *host,
              struct api_place *ret)
 {
 	const struct config *config = rounds_config(api->rounds);
-	uint32_t p = 0, h = 0;
+	const struct pool_config *of = config_find_pool(config, pool);
 
-	while (p < config->pool_count &&
-	       strcmp(config->pools[p].name, pool) != 0)
-		p++;
-	if (p == config->pool_count)
+	if (!of)
 		return -ENOENT;
-	*ret = (struct api_place) { .pool_index = p,
-		                    .pool = &config->pools[p] };
+	*ret = (struct api_place) {
+		.pool_index = (uint32_t) (of - config->pools),
+		.pool = of,
+	};
 	if (!host)
 		return 0;
-	while (h < ret->pool->host_count &&
-	       strcmp(ret->pool->hosts[h].id, host) != 0)
-		h++;
-	if (h == ret->pool->host_count)
+	ret->host = config_find_host(of, host);
+	if (!ret->host)
 		return -ENOENT;
-	ret->host = &ret->pool->hosts[h];
-	ret->host_index =
-		segment_writer_shm(api->writer)->pools[p].first_host + h;
+	ret->host_index = segment_writer_shm(api->writer)
+	                          ->pools[ret->pool_index]
+	                          .first_host +
+	                  (uint32_t) (ret->host - of->hosts);
 	rounds_settle(api->rounds, ret->host_index);
 	return 0;
 }
