@@ -37,7 +37,7 @@ struct api {
 	struct readers *readers;
 	const struct notify *notify;
 	const struct report_receiver *reports; /* NULL: there is none */
-	struct config *config; /* of the start: where the segment is */
+	struct config *config; /* what holds from the start on */
 	/* documents to be written, one at a time */
 	sd_event_source *turn;
 	struct document *first;
