@@ -254,7 +254,7 @@ struct file_value *changes_file_value(struct file_place place, const char *key,
 	if (!host && strcmp(key, POOL) == 0) {
 		ret->text = pool->name;
 	} else if (host && strcmp(key, SERVER) == 0) {
-		ret->text = address_text(&host->address, ret->buffer);
+		ret->text = address_text(host->address, ret->buffer);
 	} else if (host && strcmp(key, ADMIN) == 0) {
 		ret->text = changes_admin_names[host->admin];
 	} else if (host && strcmp(key, WEIGHT) == 0) {

@@ -192,7 +192,7 @@ static void print_host(const struct host_config *host, FILE *stream)
 {
 	char address[ADDRESS_TEXT_SIZE];
 	struct server_line line = {
-		.address = address_text(&host->address, address),
+		.address = address_text(host->address, address),
 		.id = host->id,
 		.weight = host->weight,
 		.max_conns = host->max_conns,

@@ -134,7 +134,7 @@ struct settings {
 
 struct host_config {
 	const char *id; /* the first: see config_index.h */
-	struct address address;
+	const struct address *address; /* for address_copy() */
 	const struct settings *settings;
 	uint16_t weight;
 	enum health_admin admin; /* `down` or `drain` on the server line, or as

@@ -434,7 +434,7 @@ static void find_lonely_agents(struct config_builder *builder,
 
 			if (agent->kind == AGENT_TCP &&
 			    agent->address.length == 0 &&
-			    host->address.any.sa_family == AF_UNIX)
+			    host->address->any.sa_family == AF_UNIX)
 				config_errors_add(
 					builder->errors,
 					&builder->pools[p].hosts[h].place,

@@ -445,7 +445,7 @@ static struct probe *ready(struct prober *prober, const struct check *check,
 	probe->wants = (struct probe_wants) { 0 };
 	probe->done = done;
 	probe->owner = owner;
-	probe->address = *address;
+	address_copy(&probe->address, address);
 	return probe;
 }
 

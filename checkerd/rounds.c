@@ -350,7 +350,7 @@ static int take_off(struct rounds *rounds, struct target *target,
 	for (; host; host = host->next)
 		probe_wants_add(&wants, host->config->settings);
 	r = probe_start(rounds->prober, rounds_line(rounds, target),
-	                &target->hosts->config->address, flight->settings,
+	                target->hosts->config->address, flight->settings,
 	                &wants, on_probe_done, flight, &flight->probe);
 	if (r < 0)
 		flight_free(flight);

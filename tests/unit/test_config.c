@@ -327,7 +327,7 @@ static void each_address_of_a_name_is_a_host(void **state)
 	assert_int_equal(pool->host_count, ARRAY_SIZE(ids));
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
 		assert_string_equal(pool->hosts[i].id, ids[i]);
-	assert_int_equal(address_port(&pool->hosts[0].address), 81);
+	assert_int_equal(address_port(pool->hosts[0].address), 81);
 	assert_int_equal(pool->hosts[4].weight, 5);
 }
 
