@@ -75,22 +75,47 @@ static void add_host(const struct api *api, struct etag *etag,
 	etag_add_host(etag, host, &order);
 }
 
-const char *api_etag(const struct api *api, const struct api_place *place,
-                     char *buffer)
+static void keep_hash(struct api *api, uint32_t pool, uint64_t revision,
+                      struct etag etag)
+{
+	if (revision != rounds_revision(api->rounds))
+		return;
+	api->hashed.pool = pool;
+	api->hashed.revision = revision;
+	api->hashed.etag = etag;
+}
+
+/* If-Match mostly names what was sent last. */
+static struct etag hash_pool(struct api *api, const struct api_place *place)
 {
 	const struct pool_config *pool = place->pool;
+	uint64_t revision = rounds_revision(api->rounds);
 	uint32_t first = segment_writer_shm(api->writer)
 	                         ->pools[place->pool_index]
 	                         .first_host;
 	struct etag etag;
 
+	if (api->hashed.pool == place->pool_index &&
+	    api->hashed.revision == revision)
+		return api->hashed.etag;
 	etag_begin(&etag);
+	etag_add_pool(&etag, pool);
+	for (uint32_t i = 0; i < pool->host_count; i++)
+		add_host(api, &etag, &pool->hosts[i], first + i);
+	keep_hash(api, place->pool_index, revision, etag);
+	return etag;
+}
+
+const char *api_etag(struct api *api, const struct api_place *place,
+                     char *buffer)
+{
+	struct etag etag;
+
 	if (place->host) {
+		etag_begin(&etag);
 		add_host(api, &etag, place->host, place->host_index);
 	} else {
-		etag_add_pool(&etag, pool);
-		for (uint32_t i = 0; i < pool->host_count; i++)
-			add_host(api, &etag, &pool->hosts[i], first + i);
+		etag = hash_pool(api, place);
 	}
 	return etag_text(&etag, buffer);
 }
@@ -212,6 +237,7 @@ static int begin_pool(struct document *document)
 
 	if (r < 0)
 		return r;
+	document->revision = rounds_revision(api->rounds);
 	etag_begin(&document->hashed);
 	etag_add_pool(&document->hashed, place.pool);
 	document->selection = (struct selection) {
@@ -232,6 +258,8 @@ static int end_pool(struct document *document)
 	if (r < 0)
 		return r;
 	etag_text(&document->hashed, document->etag);
+	keep_hash(document->api, place.pool_index, document->revision,
+	          document->hashed);
 	fputs("],\"settings\":", document->out);
 	r = view_json_dump(document->out, settings_of(document->api, &place));
 	fputs("}\n", document->out);

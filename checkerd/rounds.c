@@ -483,6 +483,11 @@ const struct config *rounds_config(const struct rounds *rounds)
 	return rounds->fleet ? rounds->fleet->config : NULL;
 }
 
+uint64_t rounds_revision(const struct rounds *rounds)
+{
+	return rounds->revision;
+}
+
 const struct pool_counts *rounds_pool_counts(const struct rounds *rounds,
                                              uint32_t pool)
 {

@@ -184,6 +184,7 @@ int rounds_install(struct rounds *rounds, struct successor *next)
 	if (r < 0)
 		return r;
 	exchange(rounds, next);
+	rounds->revision++;
 	if (!starting)
 		hand_over(rounds, next);
 	rounds_demand_moved(rounds, next->draft);
