@@ -77,9 +77,7 @@ server {{ listen 127.0.0.1:@PORT@; {locations} }}
 
 class Server(Nginx):
     def __init__(self, folder, segment, ports):
-        # for the next program, which gets nothing else of ours
-        super().__init__(folder, http(segment, ports),
-                         main="env LD_PRELOAD; env ASAN_OPTIONS;")
+        super().__init__(folder, http(segment, ports))
         self.pid_path = os.path.join(self.folder, "nginx.pid")
         self.killed = 0
         # a new program's master has the old one for a parent, which ends

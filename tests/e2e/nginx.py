@@ -19,8 +19,8 @@ import socket
 import subprocess
 import time
 
-BUILD = os.environ.get("CHECKERD_BUILD", os.path.join(
-    os.path.dirname(os.path.abspath(__file__)), "..", "..", "build"))
+BUILD = os.path.abspath(os.environ.get("CHECKERD_BUILD", os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", "..", "build")))
 NGINX = os.environ.get("CHECKERD_NGINX", "/usr/sbin/nginx")
 # Empty: it is part of NGINX.
 MODULE = os.environ.get("CHECKERD_MODULE", os.path.join(
@@ -137,12 +137,16 @@ server {
             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         modules = "".join(f"load_module {module};\n"
                           for module in self.modules)
+        # nginx gives nothing else of its environment to the program that
+        # replaces it
+        sanitized = "env LD_PRELOAD; env ASAN_OPTIONS;" if PRELOAD else ""
         return f"""{modules}
 daemon off;
 {"" if self.master else "master_process off;"}
 worker_processes {self.workers};
 pid {self.folder}/nginx.pid;
 error_log {self.folder}/error.log {self.level};
+{sanitized}
 {self.main}
 events {{ worker_connections 512; }}
 http {{
