@@ -250,7 +250,7 @@ def serve(stack, folder, authority):
 
 def configuration(addresses, authority):
     # with a hundred handshakes at a time a busy machine keeps no time at all
-    ini = ["[checkerd]", "max_concurrent = 16", "[defaults]",
+    ini = ["[checkerd]", "max_concurrent = 4", "[defaults]",
            "connect_timeout = 800ms", "read_timeout = 800ms",
            "http_host = good.test", f"tls_ca = {authority.path}"]
     for number, (kind, server, keys, _, _) in enumerate(TABLE):
