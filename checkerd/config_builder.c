@@ -345,8 +345,8 @@ static int add_host(struct config_builder *builder, struct pool_build *pool,
 		return 0;
 	}
 	kept = arena_alloc(builder->arena, 1, address_size(address));
-	if (!kept || grow(&pool->hosts, pool->count, &pool->capacity,
-	                  sizeof(*host)) < 0)
+	if (!kept ||
+	    grow(&pool->hosts, pool->count, &pool->capacity, sizeof(*host)) < 0)
 		return -ENOMEM;
 	memcpy(kept, address, address_size(address));
 	host = &pool->hosts[pool->count];
