@@ -8,7 +8,9 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -24,6 +26,20 @@ struct address {
 		struct sockaddr_un un;
 	};
 };
+
+/* What it takes to keep one: few need the room for the path of a unix
+ * socket. */
+static inline size_t address_size(const struct address *address)
+{
+	return offsetof(struct address, any) + address->length;
+}
+
+/* Of one that may be kept in no more than that; zeroes follow. */
+static inline void address_copy(struct address *to, const struct address *from)
+{
+	memset(to, 0, sizeof(*to));
+	memcpy(to, from, address_size(from));
+}
 
 /* Parses a literal: no name is looked up.  Returns 0; -EINVAL for text that
  * can never be an address; -ENOENT for "NAME" or "NAME:PORT", which needs

@@ -21,25 +21,23 @@ int api_find(const struct api *api, const char *pool, const char *host,
              struct api_place *ret)
 {
 	const struct config *config = rounds_config(api->rounds);
-	uint32_t p = 0, h = 0;
+	const struct pool_config *of = config_find_pool(config, pool);
 
-	while (p < config->pool_count &&
-	       strcmp(config->pools[p].name, pool) != 0)
-		p++;
-	if (p == config->pool_count)
+	if (!of)
 		return -ENOENT;
-	*ret = (struct api_place) { .pool_index = p,
-		                    .pool = &config->pools[p] };
+	*ret = (struct api_place) {
+		.pool_index = (uint32_t) (of - config->pools),
+		.pool = of,
+	};
 	if (!host)
 		return 0;
-	while (h < ret->pool->host_count &&
-	       strcmp(ret->pool->hosts[h].id, host) != 0)
-		h++;
-	if (h == ret->pool->host_count)
+	ret->host = config_find_host(of, host);
+	if (!ret->host)
 		return -ENOENT;
-	ret->host = &ret->pool->hosts[h];
-	ret->host_index =
-		segment_writer_shm(api->writer)->pools[p].first_host + h;
+	ret->host_index = segment_writer_shm(api->writer)
+	                          ->pools[ret->pool_index]
+	                          .first_host +
+	                  (uint32_t) (ret->host - of->hosts);
 	rounds_settle(api->rounds, ret->host_index);
 	return 0;
 }
@@ -77,22 +75,47 @@ static void add_host(const struct api *api, struct etag *etag,
 	etag_add_host(etag, host, &order);
 }
 
-const char *api_etag(const struct api *api, const struct api_place *place,
-                     char *buffer)
+static void keep_hash(struct api *api, uint32_t pool, uint64_t revision,
+                      struct etag etag)
+{
+	if (revision != rounds_revision(api->rounds))
+		return;
+	api->hashed.pool = pool;
+	api->hashed.revision = revision;
+	api->hashed.etag = etag;
+}
+
+/* If-Match mostly names what was sent last. */
+static struct etag hash_pool(struct api *api, const struct api_place *place)
 {
 	const struct pool_config *pool = place->pool;
+	uint64_t revision = rounds_revision(api->rounds);
 	uint32_t first = segment_writer_shm(api->writer)
 	                         ->pools[place->pool_index]
 	                         .first_host;
 	struct etag etag;
 
+	if (api->hashed.pool == place->pool_index &&
+	    api->hashed.revision == revision)
+		return api->hashed.etag;
 	etag_begin(&etag);
+	etag_add_pool(&etag, pool);
+	for (uint32_t i = 0; i < pool->host_count; i++)
+		add_host(api, &etag, &pool->hosts[i], first + i);
+	keep_hash(api, place->pool_index, revision, etag);
+	return etag;
+}
+
+const char *api_etag(struct api *api, const struct api_place *place,
+                     char *buffer)
+{
+	struct etag etag;
+
 	if (place->host) {
+		etag_begin(&etag);
 		add_host(api, &etag, place->host, place->host_index);
 	} else {
-		etag_add_pool(&etag, pool);
-		for (uint32_t i = 0; i < pool->host_count; i++)
-			add_host(api, &etag, &pool->hosts[i], first + i);
+		etag = hash_pool(api, place);
 	}
 	return etag_text(&etag, buffer);
 }
@@ -214,6 +237,7 @@ static int begin_pool(struct document *document)
 
 	if (r < 0)
 		return r;
+	document->revision = rounds_revision(api->rounds);
 	etag_begin(&document->hashed);
 	etag_add_pool(&document->hashed, place.pool);
 	document->selection = (struct selection) {
@@ -234,6 +258,8 @@ static int end_pool(struct document *document)
 	if (r < 0)
 		return r;
 	etag_text(&document->hashed, document->etag);
+	keep_hash(document->api, place.pool_index, document->revision,
+	          document->hashed);
 	fputs("],\"settings\":", document->out);
 	r = view_json_dump(document->out, settings_of(document->api, &place));
 	fputs("}\n", document->out);

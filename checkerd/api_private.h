@@ -37,7 +37,13 @@ struct api {
 	struct readers *readers;
 	const struct notify *notify;
 	const struct report_receiver *reports; /* NULL: there is none */
-	struct config *config; /* of the start: where the segment is */
+	struct config *config; /* what holds from the start on */
+	/* of the pool that was last hashed: with many hosts that takes long */
+	struct {
+		uint32_t pool;
+		uint64_t revision; /* of the rounds; 0: none was */
+		struct etag etag;
+	} hashed;
 	/* documents to be written, one at a time */
 	sd_event_source *turn;
 	struct document *first;
@@ -82,7 +88,7 @@ void api_reply_place(struct api *api, struct http_request *request,
                      const char *pool, const char *host, unsigned status);
 
 /* Into `buffer` of ETAG_SIZE bytes. */
-const char *api_etag(const struct api *api, const struct api_place *place,
+const char *api_etag(struct api *api, const struct api_place *place,
                      char *buffer);
 
 /* Sends `value`, which is taken over, as it is or NULL for want of memory. */
@@ -114,7 +120,8 @@ struct document {
 	size_t size;
 	const void *base; /* the segment that it is of */
 	uint64_t created_at_us;
-	struct etag hashed; /* of a pool, so far */
+	struct etag hashed; /* of a pool, so far, ... */
+	uint64_t revision;  /* ... as it was when it was begun */
 	struct selection selection;
 	union {
 		struct view_json_status status;

@@ -207,26 +207,6 @@ json_t *changes_without(json_t *changes, const struct name_index *names)
 
 /* --- what the files say ------------------------------------------------- */
 
-const struct pool_config *changes_find_pool(const struct config *config,
-                                            const char *name)
-{
-	for (uint32_t i = 0; i < config->pool_count; i++) {
-		if (strcmp(config->pools[i].name, name) == 0)
-			return &config->pools[i];
-	}
-	return NULL;
-}
-
-const struct host_config *changes_find_host(const struct pool_config *pool,
-                                            const char *id)
-{
-	for (uint32_t i = 0; pool && i < pool->host_count; i++) {
-		if (strcmp(pool->hosts[i].id, id) == 0)
-			return &pool->hosts[i];
-	}
-	return NULL;
-}
-
 const char *const changes_pool_keys[] = { "priority", "balance", "panic",
 	                                  NULL };
 
@@ -252,10 +232,10 @@ static void print_pool_value(const struct pool_config *pool, const char *key,
 struct file_place changes_find_place(const struct config *files,
                                      const char *pool, const char *id)
 {
-	struct file_place place = { .pool = changes_find_pool(files, pool) };
+	struct file_place place = { .pool = config_find_pool(files, pool) };
 
-	if (id)
-		place.host = changes_find_host(place.pool, id);
+	if (id && place.pool)
+		place.host = config_find_host(place.pool, id);
 	if (id && !place.host)
 		place.pool = NULL;
 	return place;
@@ -274,7 +254,7 @@ struct file_value *changes_file_value(struct file_place place, const char *key,
 	if (!host && strcmp(key, POOL) == 0) {
 		ret->text = pool->name;
 	} else if (host && strcmp(key, SERVER) == 0) {
-		ret->text = address_text(&host->address, ret->buffer);
+		ret->text = address_text(host->address, ret->buffer);
 	} else if (host && strcmp(key, ADMIN) == 0) {
 		ret->text = changes_admin_names[host->admin];
 	} else if (host && strcmp(key, WEIGHT) == 0) {
@@ -321,17 +301,16 @@ static int read_own(const struct change *server, struct order *ret)
 int changes_order(const json_t *changes, const struct config *files,
                   const char *pool, const char *host, struct order *ret)
 {
-	const struct host_config *config =
-		changes_find_host(changes_find_pool(files, pool), host);
+	struct file_place place = changes_find_place(files, pool, host);
 	struct change change;
 	int error = 0;
 
 	*ret = (struct order) { .admin = HEALTH_AUTO, .weight = 1 };
 	if (change_read(changes_find(changes, pool, host, SERVER), &change)) {
 		error = read_own(&change, ret);
-	} else if (config) {
-		ret->admin = config->admin;
-		ret->weight = config->weight;
+	} else if (place.host) {
+		ret->admin = place.host->admin;
+		ret->weight = place.host->weight;
 	}
 	if (change_read(changes_find(changes, pool, host, WEIGHT), &change))
 		ret->weight = (uint16_t) strtoul(

@@ -92,12 +92,12 @@ static int check_existence(struct work *work)
 {
 	const struct operation *operation = work->operation;
 	const struct pool_config *pool =
-		changes_find_pool(work->now, operation->pool);
+		config_find_pool(work->now, operation->pool);
 
 	if (!pool)
 		return refuse(work, 404, "no_such_pool", NULL,
 		              "there is no pool %s", operation->pool);
-	if (operation->host && !changes_find_host(pool, operation->host))
+	if (operation->host && !config_find_host(pool, operation->host))
 		return refuse(work, 404, "no_such_host", NULL,
 		              "pool %s has no host %s", operation->pool,
 		              operation->host);
@@ -204,7 +204,7 @@ static int add_pool(struct work *work)
 	json_t *value;
 	int error;
 
-	if (changes_find_pool(work->now, operation->pool))
+	if (config_find_pool(work->now, operation->pool))
 		return refuse(work, 409, "exists", NULL,
 		              "there is a pool %s already, allowed: another "
 		              "name, or PATCH to change it",
@@ -259,7 +259,7 @@ static int remove_pool(struct work *work)
 	const char *pool = work->operation->pool;
 	const json_t *row = changes_find(work->changes, pool, NULL, POOL);
 	bool of_files = row ? json_is_string(json_object_get(row, "ini"))
-	                    : changes_find_pool(work->files, pool) != NULL;
+	                    : config_find_pool(work->files, pool) != NULL;
 	int error = changes_drop(work->changes, pool, NULL, NULL);
 
 	return error == 0 && of_files
@@ -403,7 +403,7 @@ static int add_host(struct work *work)
 {
 	const struct operation *operation = work->operation;
 	const struct pool_config *pool =
-		changes_find_pool(work->now, operation->pool);
+		config_find_pool(work->now, operation->pool);
 	const json_t *admin = json_object_get(operation->body, ADMIN);
 	const char *key, *order;
 	json_t *value;
@@ -412,7 +412,7 @@ static int add_host(struct work *work)
 	if (!pool)
 		return refuse(work, 404, "no_such_pool", NULL,
 		              "there is no pool %s", operation->pool);
-	if (changes_find_host(pool, operation->host))
+	if (config_find_host(pool, operation->host))
 		return refuse(work, 409, "exists", NULL,
 		              "pool %s has a host %s already, allowed: "
 		              "another id, or PATCH to change it",

@@ -45,12 +45,6 @@ bool changes_is_own(const json_t *changes, const char *pool, const char *host);
 
 /* --- what a configuration says ------------------------------------------ */
 
-/* NULL if there is none. */
-const struct pool_config *changes_find_pool(const struct config *config,
-                                            const char *name);
-const struct host_config *changes_find_host(const struct pool_config *pool,
-                                            const char *id);
-
 /* What may be set of a pool that exists; NULL at the end. */
 extern const char *const changes_pool_keys[];
 

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 
 struct config *config_ref(struct config *config)
 {
@@ -28,6 +29,61 @@ void config_unref(struct config *config)
 {
 	if (config && atomic_fetch_sub(&config->references, 1) == 1)
 		arena_free(config->arena);
+}
+
+static int copy_value(const struct config_key *key, const struct config *from,
+                      struct config *to)
+{
+	const char *text;
+
+	if (key->type < TYPE_TEXT) {
+		memcpy((char *) to + key->offset,
+		       (const char *) from + key->offset, key->size);
+		return 0;
+	}
+	text = *(const char *const *) ((const char *) from + key->offset);
+	text = arena_text(to->arena, text, strlen(text));
+	*(const char **) ((char *) to + key->offset) = text;
+	return text ? 0 : -ENOMEM;
+}
+
+int config_copy_start(struct config **ret, const struct config *config)
+{
+	struct arena *arena = arena_new(NULL);
+	struct config *copy =
+		arena ? arena_alloc(arena, 1, sizeof(*copy)) : NULL;
+	int error = copy ? 0 : -ENOMEM;
+
+	if (copy)
+		copy->arena = arena;
+	for (size_t i = 0; error == 0 && i < config_key_count; i++)
+		if (config_keys[i].at_start)
+			error = copy_value(&config_keys[i], config, copy);
+	if (error < 0) {
+		arena_free(arena);
+		return error;
+	}
+	copy->references = 1;
+	*ret = copy;
+	return 0;
+}
+
+const struct pool_config *config_find_pool(const struct config *config,
+                                           const char *name)
+{
+	uint32_t at = config_index_find(&config->pools_by_name, config->pools,
+	                                sizeof(*config->pools), name);
+
+	return at != CONFIG_INDEX_NONE ? &config->pools[at] : NULL;
+}
+
+const struct host_config *config_find_host(const struct pool_config *pool,
+                                           const char *id)
+{
+	uint32_t at = config_index_find(&pool->hosts_by_id, pool->hosts,
+	                                sizeof(*pool->hosts), id);
+
+	return at != CONFIG_INDEX_NONE ? &pool->hosts[at] : NULL;
 }
 
 static bool settings_equal(const struct settings *a, const struct settings *b,
@@ -136,7 +192,7 @@ static void print_host(const struct host_config *host, FILE *stream)
 {
 	char address[ADDRESS_TEXT_SIZE];
 	struct server_line line = {
-		.address = address_text(&host->address, address),
+		.address = address_text(host->address, address),
 		.id = host->id,
 		.weight = host->weight,
 		.max_conns = host->max_conns,

@@ -15,6 +15,7 @@
 #define CHECKERD_CONFIG_H
 
 #include "address.h"
+#include "config_index.h"
 #include "expectation.h"
 #include "status_mask.h"
 
@@ -132,8 +133,8 @@ struct settings {
 };
 
 struct host_config {
-	const char *id;
-	struct address address;
+	const char *id; /* the first: see config_index.h */
+	const struct address *address; /* for address_copy() */
 	const struct settings *settings;
 	uint16_t weight;
 	enum health_admin admin; /* `down` or `drain` on the server line, or as
@@ -146,7 +147,7 @@ struct host_config {
 };
 
 struct pool_config {
-	const char *name;
+	const char *name; /* the first: see config_index.h */
 	const char *upstream;
 	uint16_t priority;
 	enum health_balance balance;
@@ -154,6 +155,7 @@ struct pool_config {
 	const struct settings *settings; /* of hosts without a section */
 	struct host_config *hosts;       /* in file order */
 	uint32_t host_count;
+	struct config_index hosts_by_id;
 };
 
 /* Who hears of events. */
@@ -184,12 +186,24 @@ struct config {
 	struct pool_config *pools; /* by priority, then file order */
 	uint32_t pool_count;
 	uint32_t host_count;
+	struct config_index pools_by_name;
 	/* private to config.c: the memory behind all of the above */
 	struct arena *arena;
 };
 
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config); /* accepts NULL */
+
+/* A configuration of nothing but what a start decides once and for all
+ * (config_key.at_start), for who remembers that while others come and go.
+ * Returns 0 or -ENOMEM. */
+int config_copy_start(struct config **ret, const struct config *config);
+
+/* NULL if there is none. */
+const struct pool_config *config_find_pool(const struct config *config,
+                                           const char *name);
+const struct host_config *config_find_host(const struct pool_config *pool,
+                                           const char *id);
 
 /* Whether probes by them, and what follows from those, are the same: what
  * their kind of check has no use for may differ. */

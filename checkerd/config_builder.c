@@ -329,6 +329,7 @@ static int add_host(struct config_builder *builder, struct pool_build *pool,
                     const struct server_line *line,
                     const struct address *address, const char *id)
 {
+	struct address *kept;
 	struct host_build *host;
 
 	if (strlen(id) > CONFIG_HOST_ID_MAX) {
@@ -343,13 +344,16 @@ static int add_host(struct config_builder *builder, struct pool_build *pool,
 		                  HEALTH_MAX_HOSTS);
 		return 0;
 	}
-	if (grow(&pool->hosts, pool->count, &pool->capacity, sizeof(*host)) < 0)
+	kept = arena_alloc(builder->arena, 1, address_size(address));
+	if (!kept ||
+	    grow(&pool->hosts, pool->count, &pool->capacity, sizeof(*host)) < 0)
 		return -ENOMEM;
+	memcpy(kept, address, address_size(address));
 	host = &pool->hosts[pool->count];
 	*host = (struct host_build) {
 		.config = {
 			.id = config_builder_keep(builder, id),
-			.address = *address,
+			.address = kept,
 			.weight = line->weight,
 			.admin = line->admin,
 			.max_conns = line->max_conns,

@@ -434,7 +434,7 @@ static void find_lonely_agents(struct config_builder *builder,
 
 			if (agent->kind == AGENT_TCP &&
 			    agent->address.length == 0 &&
-			    host->address.any.sa_family == AF_UNIX)
+			    host->address->any.sa_family == AF_UNIX)
 				config_errors_add(
 					builder->errors,
 					&builder->pools[p].hosts[h].place,
@@ -462,6 +462,24 @@ static int finish_hosts(struct config_builder *builder,
 	return error;
 }
 
+static int index_names(struct config_builder *builder)
+{
+	struct config *config = builder->config;
+	int error;
+
+	error = config_index_build(&config->pools_by_name, builder->arena,
+	                           config->pools, config->pool_count,
+	                           sizeof(*config->pools));
+	for (uint32_t i = 0; error == 0 && i < config->pool_count; i++) {
+		struct pool_config *pool = &config->pools[i];
+
+		error = config_index_build(&pool->hosts_by_id, builder->arena,
+		                           pool->hosts, pool->host_count,
+		                           sizeof(*pool->hosts));
+	}
+	return error;
+}
+
 int config_builder_finish(struct config_builder *builder, struct config **ret)
 {
 	CLEANUP(free_pointer) uint32_t *order = NULL;
@@ -486,6 +504,9 @@ int config_builder_finish(struct config_builder *builder, struct config **ret)
 		return error;
 	if (builder->errors->count > 0)
 		return -EINVAL;
+	error = index_names(builder);
+	if (error < 0)
+		return error;
 	builder->config->references = 1;
 	builder->config->arena = builder->arena;
 	builder->arena = NULL;

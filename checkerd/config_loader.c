@@ -187,9 +187,22 @@ static void make(struct config_loader *loader, struct config_made *made)
 {
 	made->maker = loader->maker;
 	pthread_mutex_lock(&loader->making);
-	if (!loader->abandoned)
-		made->product_error = loader->maker->make(
-			loader->owner, made->config, &made->product);
+	made->product_error =
+		loader->abandoned
+			? -ECANCELED
+			: loader->maker->make(loader->owner, made->config,
+	                                      &made->product);
+	pthread_mutex_unlock(&loader->making);
+}
+
+/* What nobody is there any more to destroy it for ends with the process. */
+static void unmake(struct config_loader *loader, struct config_made *made)
+{
+	pthread_mutex_lock(&loader->making);
+	if (!loader->abandoned && made->product) {
+		loader->maker->destroy(made->product);
+		made->product = NULL;
+	}
 	pthread_mutex_unlock(&loader->making);
 }
 
@@ -243,10 +256,8 @@ static void amend(struct config_loader *loader, struct config_made *made)
 		make(loader, made);
 	if (made->error == 0 && made->product_error == 0)
 		record(loader, made);
-	if (made->state_error && made->product) {
-		loader->maker->destroy(made->product);
-		made->product = NULL;
-	}
+	if (made->state_error)
+		unmake(loader, made);
 }
 
 /* --- jobs --------------------------------------------------------------- */

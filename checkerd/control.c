@@ -673,3 +673,8 @@ const struct config *control_config(const struct control *control)
 {
 	return control->config;
 }
+
+const struct config *control_files(const struct control *control)
+{
+	return config_loader_files(control->loader);
+}

@@ -66,4 +66,7 @@ json_t *control_changes(const struct control *control);
 /* As loaded, and later in force. */
 const struct config *control_config(const struct control *control);
 
+/* What the files alone say of it. */
+const struct config *control_files(const struct control *control);
+
 #endif

@@ -47,7 +47,7 @@
 
 struct daemon {
 	const char *path;
-	struct config *first; /* of the start: some keys hold from there on */
+	struct config *first; /* what holds from the start on */
 	sd_event *event;
 	sd_event_source *beat;
 	struct segment_writer *writer;
@@ -164,7 +164,8 @@ static void on_reloaded(void *owner, const struct config *config)
 
 	if (config) {
 		say_postponed(daemon, config);
-		notify_configure(daemon->notify, config);
+		notify_configure(daemon->notify,
+		                 control_files(daemon->control));
 		log_fields(
 			LOG_NOTICE, MESSAGE_CONFIG_RELOADED, NULL, 0,
 			"%s reloaded: %" PRIu32 " hosts in %" PRIu32 " pools",
@@ -335,8 +336,9 @@ static int start(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	config = control_config(daemon->control);
-	daemon->first = config_ref((struct config *) config);
-	r = open_segment(daemon, config);
+	r = config_copy_start(&daemon->first, config);
+	if (r >= 0)
+		r = open_segment(daemon, config);
 	if (r < 0)
 		return r;
 	r = open_notify(daemon);
@@ -354,7 +356,7 @@ static int start(struct daemon *daemon)
 		          strerror(-r));
 		return r;
 	}
-	notify_configure(daemon->notify, config);
+	notify_configure(daemon->notify, control_files(daemon->control));
 	log_fields(LOG_NOTICE, MESSAGE_STARTED, NULL, 0,
 	           "checkerd " CHECKERD_VERSION " checks %" PRIu32
 	           " hosts in %" PRIu32 " pools, with %s",

@@ -51,7 +51,8 @@ void etag_add_host(struct etag *etag, const struct host_config *host,
 	};
 
 	add_string(etag, host->id);
-	add_text(etag, (const char *) &host->address.any, host->address.length);
+	add_text(etag, (const char *) &host->address->any,
+	         host->address->length);
 	etag->hash = hash_bytes(etag->hash, numbers, sizeof(numbers));
 	add_text(etag, order->reason.data, order->reason.size);
 }

@@ -129,7 +129,7 @@ static int find_targets(struct fleet *fleet)
 		struct host *host = &fleet->hosts[i];
 
 		aims[i].host = host;
-		aims[i].address = host->config->address;
+		address_copy(&aims[i].address, host->config->address);
 		if (host->config->settings->port)
 			address_set_port(&aims[i].address,
 			                 host->config->settings->port);

@@ -24,7 +24,7 @@ static bool find_agent(const struct host *host, struct address *ret)
 		return false;
 	*ret = agent->address;
 	if (agent->address.length == 0) {
-		*ret = host->config->address;
+		address_copy(ret, host->config->address);
 		address_set_port(ret, agent->port);
 	}
 	return true;

@@ -45,7 +45,7 @@ static void start_some(struct once *once)
 	while (once->started < once->count &&
 	       once->started - once->done < once->max_concurrent) {
 		struct line *line = &once->lines[once->started++];
-		int r = probe_start(once->prober, NULL, &line->host->address,
+		int r = probe_start(once->prober, NULL, line->host->address,
 		                    line->host->settings, NULL, on_done, line,
 		                    &line->probe);
 
@@ -77,7 +77,7 @@ static int print(const struct once *once)
 		snprintf(total, sizeof(total), "%.1f ms",
 		         line->result.total_us / 1000.0);
 		printf("%-32s %-24s %-8s %10s  %s\n", name,
-		       address_text(&line->host->address, address),
+		       address_text(line->host->address, address),
 		       health_outcome_name(line->result.outcome), total,
 		       line->result.message);
 		failed += health_outcome_class(line->result.outcome) !=

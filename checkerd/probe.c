@@ -46,6 +46,24 @@ static struct probe *probe_of(struct curl_transfer *transfer)
 	return (struct probe *) transfer;
 }
 
+/* --- its time ----------------------------------------------------------- */
+
+static uint64_t patience_us(const struct probe *probe)
+{
+	return (probe->settings->connect_timeout_ms +
+	        probe->settings->read_timeout_ms) *
+	       USEC_PER_MSEC;
+}
+
+void probe_begin(struct probe *probe)
+{
+	if (probe->began_us != 0)
+		return;
+	probe->began_us = monotonic_us();
+	probe->until_us = probe->began_us + patience_us(probe);
+	probe->transfer.talk_until_us = probe->until_us;
+}
+
 /* --- what libcurl asks -------------------------------------------------- */
 
 int probe_open_socket(struct probe *probe)
@@ -55,6 +73,7 @@ int probe_open_socket(struct probe *probe)
 	const struct address *address = &probe->address;
 	int fd;
 
+	probe_begin(probe);
 	probe->phase = PHASE_CONNECT;
 	fd = socket(address->any.sa_family,
 	            SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -100,6 +119,7 @@ static int on_connected(void *userdata, char *remote_ip, char *local_ip,
 	(void) local_ip;
 	(void) remote_port;
 	(void) local_port;
+	probe_begin(probe);
 	probe->phase = PHASE_TALK;
 	if (!probe->check->tls || probe->check->http_major != '2' ||
 	    probe_tls_has_h2(probe))
@@ -266,7 +286,8 @@ static void curl_measure(struct probe *probe)
 {
 	struct probe_result *result = &probe->measured;
 	long opened = 0, status = 0;
-	uint64_t talk_us, first_us;
+	uint64_t first_us = probe->talk.first_byte_us;
+	uint32_t past_us;
 
 	curl_easy_getinfo(probe->transfer.easy, CURLINFO_RESPONSE_CODE,
 	                  &status);
@@ -281,15 +302,13 @@ static void curl_measure(struct probe *probe)
 	} else if (probe->kept != NULL) {
 		result->cert_expires_at_us = probe->kept->cert_expires_at_us;
 	}
-	if (probe->talk.began_us != 0) {
-		talk_us = monotonic_us() - probe->talk.began_us;
-		first_us = probe->talk.first_byte_us;
-		result->first_byte_us = 0;
-		if (first_us != 0)
-			result->first_byte_us =
-				result->total_us +
-				(uint32_t) (first_us - probe->talk.began_us);
-		result->total_us += (uint32_t) talk_us;
+	/* libcurl's end with the connection */
+	if (probe->talk.begun) {
+		past_us = (uint32_t) (monotonic_us() - probe->began_us);
+		if (past_us > result->total_us)
+			result->total_us = past_us;
+		result->first_byte_us =
+			first_us ? (uint32_t) (first_us - probe->began_us) : 0;
 	}
 }
 
@@ -321,6 +340,8 @@ static long time_left_ms(const struct probe *probe)
 {
 	uint64_t now_us = monotonic_us();
 
+	if (probe->began_us == 0)
+		return (long) (patience_us(probe) / USEC_PER_MSEC);
 	if (now_us >= probe->until_us)
 		return 1;
 	return (long) ((probe->until_us - now_us + USEC_PER_MSEC - 1) /
@@ -393,7 +414,6 @@ static int prepare(struct probe *probe)
 	                 (long) settings->connect_timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, time_left_ms(probe));
 	probe->transfer.talk = probe->check->talk;
-	probe->transfer.talk_until_us = probe->until_us;
 	curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN,
 	                 probe->check->http_major != 0 ? 1L : 0L);
 	if (probe->check->tls) {
@@ -425,7 +445,7 @@ static struct probe *ready(struct prober *prober, const struct check *check,
 	probe->wants = (struct probe_wants) { 0 };
 	probe->done = done;
 	probe->owner = owner;
-	probe->address = *address;
+	address_copy(&probe->address, address);
 	return probe;
 }
 
@@ -451,13 +471,11 @@ int probe_relaunch(struct probe *probe)
 static int launch(struct probe *probe, struct probe_line *line,
                   struct probe **ret)
 {
-	const struct settings *settings = probe->settings;
 	int r;
 
 	probe_rewind(probe);
-	probe->until_us = monotonic_us() + (settings->connect_timeout_ms +
-	                                    settings->read_timeout_ms) *
-	                                           USEC_PER_MSEC;
+	probe->began_us = 0;
+	probe->until_us = 0;
 	link_in_flight(probe);
 	r = probe_line_take(line, probe);
 	if (r >= 0)

@@ -283,6 +283,7 @@ int probe_direct_launch(struct probe *probe)
 	if (r < 0)
 		return r;
 	probe->direct.opened = !take_kept(probe);
+	probe_begin(probe);
 	probe->transfer.talk = talk;
 	probe->transfer.talk_until_us =
 		probe->direct.began_us +

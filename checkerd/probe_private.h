@@ -85,6 +85,10 @@ struct probe {
 	struct probe_result measured; /* and what it took: no outcome yet */
 	struct address address;
 	struct kept *kept; /* or NULL */
+	/* Its time counts from when it begins to connect, or to ask over a
+	 * connection that was kept: libcurl may come to that late, when many
+	 * are started at once. */
+	uint64_t began_us; /* 0: not yet */
 	uint64_t until_us;
 	enum probe_phase phase;
 	int socket_errno; /* of opening it; 0: none */
@@ -123,8 +127,8 @@ struct probe {
 		char message[64]; /* the answer's, unchecked */
 	} grpc;
 	struct {
-		uint64_t began_us;      /* with the connection; 0: not yet */
-		uint64_t first_byte_us; /* after that */
+		bool begun;
+		uint64_t first_byte_us; /* 0: none */
 		size_t sent;
 		struct expectation_progress progress;
 		struct probe_result verdict; /* outcome and message */
@@ -174,6 +178,9 @@ extern const struct check check_agent;
 /* Returns 0 or -ENOMEM. */
 int probe_buffer_add(struct probe_buffer *buffer, const char *data,
                      size_t size);
+
+/* Its time begins, if it has not yet. */
+void probe_begin(struct probe *probe);
 
 /* A socket for its address, not yet connected.  Returns -1 with its
  * socket_errno set if there is none to be had. */

@@ -35,8 +35,7 @@ CURLcode probe_say(struct probe *probe, const struct config_bytes *bytes)
 	CURLcode code = CURLE_OK;
 	size_t sent;
 
-	if (probe->talk.began_us == 0)
-		probe->talk.began_us = monotonic_us();
+	probe->talk.begun = true;
 	while (probe->talk.sent < bytes->size && code == CURLE_OK) {
 		code = curl_easy_send(probe->transfer.easy,
 		                      bytes->data + probe->talk.sent,

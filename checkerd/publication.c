@@ -88,7 +88,7 @@ static struct health_event describe_host(const struct fleet *fleet,
 		describe_pool(fleet->pools[host->pool].config, kind);
 
 	copy_name(event.host_id, host->config->id);
-	address_text(&host->config->address, event.address);
+	address_text(host->config->address, event.address);
 	event.failcount = host->verdict.failcount;
 	return event;
 }

@@ -350,7 +350,7 @@ static int take_off(struct rounds *rounds, struct target *target,
 	for (; host; host = host->next)
 		probe_wants_add(&wants, host->config->settings);
 	r = probe_start(rounds->prober, rounds_line(rounds, target),
-	                &target->hosts->config->address, flight->settings,
+	                target->hosts->config->address, flight->settings,
 	                &wants, on_probe_done, flight, &flight->probe);
 	if (r < 0)
 		flight_free(flight);
@@ -469,22 +469,23 @@ void rounds_beat(struct rounds *rounds)
 struct host *rounds_find(const struct rounds *rounds, const char *pool,
                          const char *id)
 {
-	for (uint32_t p = 0; p < rounds->fleet->pool_count; p++) {
-		const struct pool *of = &rounds->fleet->pools[p];
+	const struct config *config = rounds->fleet->config;
+	const struct pool_config *of = config_find_pool(config, pool);
+	const struct host_config *host = of ? config_find_host(of, id) : NULL;
 
-		if (strcmp(of->config->name, pool) != 0)
-			continue;
-		for (uint32_t h = 0; h < of->config->host_count; h++) {
-			if (strcmp(of->hosts[h].config->id, id) == 0)
-				return &of->hosts[h];
-		}
-	}
-	return NULL;
+	return host ? &rounds->fleet->pools[of - config->pools]
+	                       .hosts[host - of->hosts]
+	            : NULL;
 }
 
 const struct config *rounds_config(const struct rounds *rounds)
 {
 	return rounds->fleet ? rounds->fleet->config : NULL;
+}
+
+uint64_t rounds_revision(const struct rounds *rounds)
+{
+	return rounds->revision;
 }
 
 const struct pool_counts *rounds_pool_counts(const struct rounds *rounds,

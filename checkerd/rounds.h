@@ -51,6 +51,9 @@ void rounds_settle(struct rounds *rounds, uint32_t host);
  * before the first install. */
 const struct config *rounds_config(const struct rounds *rounds);
 
+/* Moves whenever what people want of hosts may be another than before. */
+uint64_t rounds_revision(const struct rounds *rounds);
+
 /* Called at least every LAG_WAKE_US: beats the segment's heart and watches
  * for lag. */
 void rounds_beat(struct rounds *rounds);

@@ -49,17 +49,20 @@ static uint64_t first_due_us(const struct rounds *rounds,
 	return now_us + schedule_phase_us(target->index, every_us);
 }
 
-/* Another check of the same host is made when the old one would have been, or
- * sooner: a reload that changes all must not make all due at once. */
+/* Another check of the same host is made when the old one would have been: a
+ * reload that changes all must not make all due at once, nor nearer to each
+ * other than they were.  With another interval they are spread over that. */
 static void keep_pace(const struct target *from, struct target *to)
 {
-	uint64_t due_us = monotonic_us() +
-	                  schedule_phase_us(to->index, rounds_interval_us(to));
+	uint64_t before_us = rounds_interval_us(from);
+	uint64_t every_us = rounds_interval_us(to);
+	uint64_t now_us = monotonic_us(), due_us = from->timer.due_us;
 
-	if (from->timer.due_us && from->timer.due_us < due_us)
-		due_us = from->timer.due_us;
+	if (!due_us || due_us > now_us + every_us)
+		due_us = now_us + schedule_phase_us(to->index, every_us);
 	if (!to->timer.due_us || due_us < to->timer.due_us)
 		to->timer.due_us = due_us;
+	to->out_of_turn |= from->out_of_turn || before_us < every_us;
 }
 
 /* A connection serves whom it fits, unless an answer is still to come on it;
@@ -87,7 +90,9 @@ static void hand_over_target(struct target *from, const struct heir *heir)
 
 	if (heir->same) {
 		to->timer.due_us = from->timer.due_us;
+		to->started_us = from->started_us;
 		to->confirming = from->confirming;
+		to->out_of_turn = from->out_of_turn;
 		to->flight = from->flight;
 		if (to->flight)
 			to->flight->target = to;
@@ -179,6 +184,7 @@ int rounds_install(struct rounds *rounds, struct successor *next)
 	if (r < 0)
 		return r;
 	exchange(rounds, next);
+	rounds->revision++;
 	if (!starting)
 		hand_over(rounds, next);
 	rounds_demand_moved(rounds, next->draft);

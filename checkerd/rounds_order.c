@@ -46,6 +46,7 @@ int rounds_order(struct rounds *rounds, const char *pool, const char *id,
 	if (!host)
 		return -ENOENT;
 	before = rounds_word(rounds, host);
+	rounds->revision++;
 	show(rounds, host, order);
 	panic = fleet_order(rounds->fleet, host, order->admin, order->weight);
 	if (order->raise)

@@ -72,7 +72,7 @@ static bool same_settings(struct successor *next, const struct settings *a,
 static bool same_check(struct successor *next, const struct host *a,
                        const struct host *b)
 {
-	return address_equal(&a->config->address, &b->config->address) &&
+	return address_equal(a->config->address, b->config->address) &&
 	       same_settings(next, a->config->settings, b->config->settings);
 }
 

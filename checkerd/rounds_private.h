@@ -84,6 +84,7 @@ struct rounds {
 	uint64_t exact_until_us; /* what is due until then starts on time */
 	struct fleet *fleet;      /* NULL before the first install */
 	struct probe_line *lines; /* by target: its kept connection */
+	uint64_t revision;        /* see rounds_revision() */
 	struct schedule schedule;
 	struct lag lag;
 	struct histogram lateness;

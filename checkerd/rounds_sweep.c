@@ -46,6 +46,7 @@ static void sweep_host(struct rounds *rounds, struct host *host)
 	uint64_t before = health_shm_word(segment_writer_shm(rounds->writer),
 	                                  host->index);
 
+	rounds->revision++;
 	if (!host->shown)
 		show(rounds, host);
 	if (!rounds->sweep.starting)

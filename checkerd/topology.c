@@ -39,7 +39,7 @@ static uint64_t strings_size(const struct config *config)
 		size += strlen(pool->name) + 1 + strlen(pool->upstream) + 1;
 		for (uint32_t h = 0; h < pool->host_count; h++)
 			size += strlen(pool->hosts[h].id) + 1 +
-			        strlen(address_text(&pool->hosts[h].address,
+			        strlen(address_text(pool->hosts[h].address,
 			                            text)) +
 			        1;
 	}
@@ -56,7 +56,7 @@ static void fill_host(struct health_host *host, uint32_t pool,
                       const struct host_config *config, struct strings *strings)
 {
 	char text[ADDRESS_TEXT_SIZE];
-	const struct address *address = &config->address;
+	const struct address *address = config->address;
 
 	host->pool = pool;
 	host->id = strings_add(strings, config->id);

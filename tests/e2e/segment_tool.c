@@ -55,6 +55,7 @@ struct tool {
 	struct settings settings;
 	struct pool_config pools[MAX_POOLS];
 	struct host_config hosts[MAX_HOSTS];
+	struct address addresses[MAX_HOSTS];
 	struct observation observe; /* of hosts to come */
 	struct observation observes[MAX_HOSTS];
 };
@@ -147,6 +148,7 @@ static int add_host(struct tool *tool, char **words, int count)
 {
 	struct config *config = &tool->config;
 	struct host_config *host = &tool->hosts[config->host_count];
+	struct address *address = &tool->addresses[config->host_count];
 	size_t name_length;
 	uint16_t port;
 
@@ -160,8 +162,9 @@ static int add_host(struct tool *tool, char **words, int count)
 	for (int i = 3; i < count; i++)
 		if (set_key(host, words[i]) < 0)
 			return -EINVAL;
-	if (address_parse(&host->address, words[2], &name_length, &port) < 0)
+	if (address_parse(address, words[2], &name_length, &port) < 0)
 		return -EINVAL;
+	host->address = address;
 	tool->observes[config->host_count] = tool->observe;
 	tool->pools[config->pool_count - 1].host_count++;
 	config->host_count++;

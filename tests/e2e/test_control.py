@@ -178,6 +178,28 @@ def test_two_operators_do_not_overwrite_each_other(folder):
         assert checkerd.status()["pools"][0]["priority"] == 0
 
 
+def test_what_is_ordered_of_a_host_is_another_version_of_its_pool(folder):
+    """What was hashed of all its hosts is kept, but not for longer."""
+    with Checkerd(folder, TWO) as checkerd, checkerd.rest() as rest:
+        versions = []
+        for change in ({"weight": 5}, {"admin": "drain"}, {"weight": 6}):
+            rest.get("/v1/pools/web")
+            versions.append(rest.headers["ETag"])
+            rest.get("/v1/pools/web")
+            assert rest.headers["ETag"] == versions[-1]
+            assert rest.patch("/v1/pools/web", {"panic": "10%"},
+                              **{"If-Match": versions[-1]})[0] == 200
+            versions.append(rest.headers["ETag"])
+            assert rest.patch("/v1/pools/web/hosts/a", change)[0] == 200
+            assert rest.patch("/v1/pools/web", {"priority": 1},
+                              **{"If-Match": versions[-1]})[0] == 412
+        checkerd.write(TWO + "panic = 20%\n")
+        assert rest.post("/v1/reload")[0] == 200
+        assert rest.patch("/v1/pools/web", {"priority": 1},
+                          **{"If-Match": versions[-1]})[0] == 412
+        assert len(set(versions)) == 4
+
+
 BAD = [
     ("PATCH", "web/hosts/a", b"{", 400, None),
     ("PATCH", "web/hosts/a", b"[]", 400, None),

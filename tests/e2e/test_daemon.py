@@ -237,27 +237,33 @@ def test_a_reload_disturbs_nobody_who_did_not_change(folder, backends):
         assert changed["failcount"] < after["failcount"]
 
 
-def test_a_reload_that_changes_all_spreads_them_as_before(folder):
+def most_in_a_tenth(backend, seconds):
+    """Checks in the fullest tenth of a second; the time is what is measured."""
+    most = 0
+    for _ in range(10 * seconds):
+        before = backend.probes
+        time.sleep(0.1)
+        most = max(most, backend.probes - before)
+    return most
+
+
+@pytest.mark.parametrize("seconds", [1, 2])
+def test_a_reload_that_changes_all_spreads_them_as_before(folder, seconds):
     """Not all at once, and not in step from then on."""
     with Backends(1) as backends:
         port = backends[0].address.rsplit(":", 1)[1]
         backends[0].stop()
         backends[0].address = f"0.0.0.0:{port}"
         backends[0].start()
-        text = "[defaults]\ninterval = 1s\njitter = 0\npath = /healthz\n%s\n" \
-            "[pool web]\n" + "".join(
+        text = "[defaults]\njitter = 0\npath = /healthz\n" \
+            "interval = %ds\nfall = %d\n[pool web]\n" + "".join(
                 f"server = 127.0.1.{n}:{port}\n" for n in range(1, 201))
-        with Checkerd(folder, text % "") as checkerd:
+        with Checkerd(folder, text % (1, 3)) as checkerd:
             wait_for(lambda: backends[0].probes >= 200, "a round")
-            checkerd.reload(text % "fall = 9")
-            probes = backends[0].probes
-            wait_for(lambda: backends[0].probes >= probes + 400, "two rounds")
-            tenths = []
-            for _ in range(10):
-                before = backends[0].probes
-                time.sleep(0.1)  # what is measured is the time itself
-                tenths.append(backends[0].probes - before)
-            assert max(tenths) < 60, tenths
+            checkerd.reload(text % (seconds, 9))
+            # who goes in step does so for ever; a busy machine has its breaks
+            wait_for(lambda: most_in_a_tenth(backends[0], seconds)
+                     < 40 / seconds, "a round that is spread", 40)
 
 
 def test_starved_of_descriptors_nobody_is_judged(folder, backends):

@@ -559,6 +559,24 @@ def test_a_stream_resumes(flapping):
     stream.close()
 
 
+def test_a_stream_of_a_lost_segment_starts_over(flapping):
+    """The numbers of the new one begin again, below the client's."""
+    checkerd, backends = flapping
+    flap(checkerd, backends, 4)
+    seen = str(checkerd.events()[-1]["seq"])
+    checkerd.stop()
+    os.unlink(checkerd.segment)
+    checkerd.start()
+    checkerd.wait_state("web/0", "up")
+    flap(checkerd, backends, 1)
+    events = checkerd.events()
+    assert events[0]["seq"] == 1 and events[-1]["seq"] < int(seen)
+    stream = Stream(checkerd.control, "/v1/events", {"Last-Event-ID": seen})
+    for event in events:
+        assert json.loads(stream.next()["data"]) == event
+    stream.close()
+
+
 def test_a_stream_outlives_the_segment(flapping):
     checkerd, backends = flapping
     stream = Stream(checkerd.control, "/v1/events?since=0")

@@ -98,7 +98,7 @@ static void adopt(const struct bytes *bytes, const char *hosts)
 	if (fate != SEGMENT_ADOPTED)
 		fill_in(draft);
 	check_sound(segment_draft_shm(draft));
-	for (uint32_t i = 0; i <= SEGMENT_HOSTS; i++) {
+	for (uint32_t i = 0; i < segment_writer_shm(writer)->host_count; i++) {
 		uint32_t now = segment_draft_heir(draft, i);
 
 		HOLDS(fate != SEGMENT_REPLACED || now == HEALTH_ALL_HOSTS ||

@@ -32,9 +32,9 @@ LAYERS = {
     DOMAIN: """backoff changes changes_apply changes_private
         changes_reconcile config config_amend config_builder
         config_builder_private config_conflicts config_errors config_finish
-        config_keys config_value counts etag expectation fleet fleet_agents
-        http_reader lag metric readers schedule server_line topology
-        transition verdict""",
+        config_index config_keys config_value counts etag expectation fleet
+        fleet_agents http_reader lag metric readers schedule server_line
+        topology transition verdict""",
     LOOP: "curl_loop",
     MECHANISM: """config_file config_loader config_state http_private
         http_request http_server http_socket notify notify_exec

@@ -247,15 +247,21 @@ static inline void backend_start(struct backend *backend, const char *address,
 		abort();
 }
 
+/* Until nobody is being served: what scripts look at may change then. */
+static inline void backend_rest(struct backend *backend)
+{
+	pthread_mutex_lock(&backend->lock);
+	while (backend->connections > 0)
+		pthread_cond_wait(&backend->idle, &backend->lock);
+	pthread_mutex_unlock(&backend->lock);
+}
+
 static inline void backend_stop(struct backend *backend)
 {
 	if (write(backend->stop[1], "", 1) != 1)
 		abort();
 	pthread_join(backend->thread, NULL);
-	pthread_mutex_lock(&backend->lock);
-	while (backend->connections > 0)
-		pthread_cond_wait(&backend->idle, &backend->lock);
-	pthread_mutex_unlock(&backend->lock);
+	backend_rest(backend);
 	pthread_mutex_destroy(&backend->lock);
 	pthread_cond_destroy(&backend->idle);
 	close(backend->fd);

@@ -20,6 +20,7 @@ struct fixture_config {
 	struct settings settings;
 	struct pool_config pools[FIXTURE_POOLS];
 	struct host_config hosts[FIXTURE_HOSTS];
+	struct address addresses[FIXTURE_HOSTS];
 	char text[1024];
 };
 
@@ -30,6 +31,7 @@ static inline struct config *fixture_config(struct fixture_config *fixture,
 	char *pools, *pool_text, *hosts, *id;
 	struct pool_config *pool;
 	struct host_config *host = fixture->hosts;
+	struct address *address = fixture->addresses;
 
 	memset(fixture, 0, sizeof(*fixture));
 	fixture->settings = (struct settings) {
@@ -55,11 +57,13 @@ static inline struct config *fixture_config(struct fixture_config *fixture,
 			host->id = id;
 			host->weight = 1;
 			host->settings = &fixture->settings;
-			host->address.length = sizeof(struct sockaddr_in);
-			host->address.in.sin_family = AF_INET;
-			host->address.in.sin_addr.s_addr = htonl(0x7f000001);
-			host->address.in.sin_port =
+			host->address = address;
+			address->length = sizeof(struct sockaddr_in);
+			address->in.sin_family = AF_INET;
+			address->in.sin_addr.s_addr = htonl(0x7f000001);
+			address->in.sin_port =
 			        htons((uint16_t) (1000 + id[0]));
+			address++;
 			host++;
 			pool->host_count++;
 			fixture->config.host_count++;

@@ -327,7 +327,7 @@ static void each_address_of_a_name_is_a_host(void **state)
 	assert_int_equal(pool->host_count, ARRAY_SIZE(ids));
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
 		assert_string_equal(pool->hosts[i].id, ids[i]);
-	assert_int_equal(address_port(&pool->hosts[0].address), 81);
+	assert_int_equal(address_port(pool->hosts[0].address), 81);
 	assert_int_equal(pool->hosts[4].weight, 5);
 }
 
@@ -963,6 +963,21 @@ static void notify_is_read(void **state)
 	assert_null(notify->webhook_headers[1]);
 }
 
+static void find_all(const struct config *config)
+{
+	for (uint32_t p = 0; p < config->pool_count; p++) {
+		const struct pool_config *pool = &config->pools[p];
+
+		assert_ptr_equal(config_find_pool(config, pool->name), pool);
+		for (uint32_t h = 0; h < pool->host_count; h++)
+			assert_ptr_equal(
+				config_find_host(pool, pool->hosts[h].id),
+				&pool->hosts[h]);
+	}
+	assert_null(config_find_pool(config, "pool-number-50000"));
+	assert_null(config_find_host(config->pools, ""));
+}
+
 static void many_hosts(void **state)
 {
 	struct fixture *fixture = *state;
@@ -983,6 +998,28 @@ static void many_hosts(void **state)
 	assert_int_equal(fixture->config->host_count, 100000);
 	assert_int_equal(fixture->config->pool_count, 50001);
 	assert_true(after.tv_sec - before.tv_sec < 5);
+	find_all(fixture->config);
+}
+
+/* What a start decides is remembered without the rest. */
+static void what_a_start_decides_is_copied(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct config *config;
+	struct config *copy;
+
+	build_pools(fixture, "[checkerd]\nsegment /a\nsegment_mode 0640\n"
+	                     "listen 127.0.0.1:80\n[pool p]\nserver unix:/s\n");
+	config = fixture->config;
+	assert_int_equal(config_copy_start(&copy, config), 0);
+	for (size_t i = 0; i < config_key_count; i++)
+		if (config_keys[i].at_start)
+			assert_true(config_value_equal(&config_keys[i], config,
+			                               copy));
+	assert_string_equal(copy->segment, "/a");
+	assert_ptr_not_equal(copy->segment, config->segment);
+	assert_int_equal(copy->pool_count, 0);
+	config_unref(copy);
 }
 
 int main(void)
@@ -1012,6 +1049,7 @@ int main(void)
 		TEST(the_table_is_sound),
 		TEST(print_reads_back_as_the_same),
 		TEST(many_hosts),
+		TEST(what_a_start_decides_is_copied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

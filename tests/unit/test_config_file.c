@@ -377,7 +377,7 @@ static void names_are_looked_up(void **state)
 
 	load(fixture, "[pool p]\nserver = localhost:81\n");
 	assert_true(fixture->config->host_count >= 1);
-	assert_int_equal(address_port(&fixture->config->pools->hosts->address),
+	assert_int_equal(address_port(fixture->config->pools->hosts->address),
 	                 81);
 
 	write_text(fixture, "main.ini", "[pool p]\nserver = a.invalid:81\n");

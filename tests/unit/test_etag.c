@@ -11,6 +11,7 @@
 struct change {
 	struct settings settings;
 	struct host_config host;
+	struct address address;
 	struct pool_config pool;
 	struct etag_order order;
 };
@@ -27,7 +28,7 @@ static struct change usual(void)
 		.order = { .admin = HEALTH_AUTO, .reason = none },
 	};
 
-	assert_int_equal(address_parse(&usual.host.address, "127.0.0.1:80",
+	assert_int_equal(address_parse(&usual.address, "127.0.0.1:80",
 	                               &length, &port),
 	                 0);
 	return usual;
@@ -38,6 +39,7 @@ static uint64_t host_hash(struct change *change)
 	struct etag etag;
 
 	change->host.settings = &change->settings;
+	change->host.address = &change->address;
 	etag_begin(&etag);
 	etag_add_host(&etag, &change->host, &change->order);
 	return etag.hash;
@@ -48,6 +50,7 @@ static uint64_t pool_hash(struct change *change)
 	struct etag etag;
 
 	change->host.settings = change->pool.settings = &change->settings;
+	change->host.address = &change->address;
 	etag_begin(&etag);
 	etag_add_pool(&etag, &change->pool);
 	etag_add_host(&etag, &change->host, &change->order);
@@ -71,7 +74,7 @@ static void all_that_is_wanted_of_a_host_counts(void **state)
 	changes[6].order.admin = HEALTH_ADMIN_DOWN;
 	changes[7].order.until_us = 1;
 	changes[8].order.reason = (struct health_text) { "why", 3 };
-	address_set_port(&changes[9].host.address, 81);
+	address_set_port(&changes[9].address, 81);
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
 		hashes[i] = host_hash(&changes[i]);
 		for (size_t k = 0; k < i; k++)

@@ -322,7 +322,7 @@ static void the_same_question_to_the_same_agent_is_one(void **state)
 	/* ... which is the same place for all hosts of the fixture */
 	elsewhere = own;
 	elsewhere.agent.port = 0;
-	elsewhere.agent.address = fixture.hosts[0].address;
+	elsewhere.agent.address = *fixture.hosts[0].address;
 	often = own;
 	often.agent_interval_ms = 10;
 	for (uint32_t i = 0; i < 4; i++)
@@ -337,7 +337,7 @@ static void the_same_question_to_the_same_agent_is_one(void **state)
 	assert_int_equal(address_port(&fleet->hosts[0].agent->address), 9);
 	assert_ptr_equal(fleet->hosts[4].agent, fleet->hosts[5].agent);
 	assert_int_equal(address_port(&fleet->hosts[4].agent->address),
-	                 address_port(&fixture.hosts[0].address));
+	                 address_port(fixture.hosts[0].address));
 	assert_ptr_not_equal(fleet->hosts[6].agent, fleet->hosts[0].agent);
 	assert_null(fleet->hosts[7].agent);
 	fleet_free(fleet);

@@ -84,6 +84,7 @@ static void expect_same_for(struct fixture *fixture,
 
 	backend_start(&backend, "127.0.0.1", say_answer, "");
 	for (i = 0; i < count; i++) {
+		backend_rest(&backend);
 		set_answer(answers[i].text, answers[i].size);
 		for (m = 0; m < ARRAY_SIZE(methods); m++) {
 			settings.method = methods[m];
@@ -112,6 +113,7 @@ static void test_broken_answers(void **state)
 	for (i = 0; i < 20 * ARRAY_SIZE(plain_answers); i++) {
 		answer = &plain_answers[i % ARRAY_SIZE(plain_answers)];
 		size = answer->size;
+		backend_rest(&backend);
 		set_answer(answer->text, size);
 		answer_length =
 			mutate(answer_text, size, sizeof(answer_text), &seed);
