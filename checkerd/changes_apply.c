@@ -502,7 +502,7 @@ static int set_order(struct work *work)
 	const json_t *lasts = json_object_get(operation->body, "for");
 	const json_t *reason = json_object_get(operation->body, "reason");
 	uint64_t until_us = 0, ms;
-	const char *admin = NULL;
+	const char *admin = "";
 	bool open;
 
 	if (check_admin(work, json_object_get(operation->body, ADMIN), false,
