@@ -31,7 +31,7 @@ class Master:
     def poll(self):
         try:
             stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return 0
         return 0 if stat.rsplit(")", 1)[1].split()[0] == "Z" else None
 
