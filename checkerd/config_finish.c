@@ -165,7 +165,7 @@ static int derive_settings(struct config_builder *builder,
 		settings->fast_interval_ms = settings->interval_ms;
 	if (settings->down_interval_ms == 0)
 		settings->down_interval_ms = settings->interval_ms;
-	if (*settings->user_agent == '\0')
+	if (*settings->user_agent == '\0') /* NOLINT: a text, if empty */
 		settings->user_agent = "checkerd/" CHECKERD_VERSION;
 	derive_pass_status(settings, &foundation->usual);
 	if (status_mask_empty(&settings->pass_status) &&

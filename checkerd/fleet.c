@@ -129,6 +129,7 @@ static int find_targets(struct fleet *fleet)
 		struct host *host = &fleet->hosts[i];
 
 		aims[i].host = host;
+		/* NOLINTNEXTLINE: each host has its configuration */
 		address_copy(&aims[i].address, host->config->address);
 		if (host->config->settings->port)
 			address_set_port(&aims[i].address,

@@ -187,6 +187,7 @@ static int spawn(pid_t *ret, char **words, char **variables, int stdin_fd)
 		r = posix_spawn_file_actions_addclosefrom_np(&files,
 		                                             STDERR_FILENO + 1);
 	if (!r)
+		/* NOLINTNEXTLINE: a program has a name */
 		r = posix_spawn(ret, words[0], &files, &attributes, words,
 		                variables);
 	posix_spawn_file_actions_destroy(&files);

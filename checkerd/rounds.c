@@ -225,6 +225,7 @@ uint64_t rounds_interval_us(const struct target *target)
 static void schedule_next(struct rounds *rounds, struct target *target,
                           uint64_t was_due_us)
 {
+	/* NOLINTNEXTLINE: a target has a host */
 	const struct settings *settings = target->hosts->config->settings;
 	uint64_t turn =
 		segment_writer_detail(rounds->writer, target->index)->probes;

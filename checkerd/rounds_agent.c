@@ -142,6 +142,7 @@ static void cancel(struct call *call)
 static void ask_again(struct rounds *rounds, struct agent *agent,
                       uint64_t was_due_us)
 {
+	/* NOLINTNEXTLINE: an agent is asked about a host */
 	const struct settings *settings = agent->hosts->config->settings;
 
 	schedule_set(

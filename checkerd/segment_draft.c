@@ -59,7 +59,7 @@ static int make_file(struct segment_draft *draft,
 	struct health_header *header;
 	const char *problem;
 	uint64_t *slots;
-	void *base;
+	void *base = NULL;
 	int r = open_file(draft->writer, size, &mapping->fd, &base);
 
 	if (r < 0)
