@@ -11,7 +11,7 @@ import re
 import threading
 import time
 
-from actions import ANCHORS, SHELF
+from actions import ANCHORS, FRONT, SHELF
 from delivery import Delivery, overlaps
 from farm import is_well
 
@@ -68,6 +68,7 @@ class Invariants:
         self.files = []
         self.excused = 0
         self.late_arrivals = []
+        self.began = {}
         self.zombies = {}
 
     # --- while it runs
@@ -96,9 +97,14 @@ class Invariants:
         """(a) No request to a host that is down."""
         self.arrivals += 1
         world = self.world
+        began = self.began.setdefault(request, when)
         spell = world.observer.spell_at(upstream,
                                         world.daemon.address(backend), when)
         if spell is None:
+            return
+        if upstream == FRONT and began < spell.start:
+            # pool mode: a request keeps the snapshot that it began with, also
+            # for its next try, and what replaced that is not looked at
             return
         late = when - spell.start
         bound = PROPAGATION_S + world.stalls.within(spell.start, when)
