@@ -6,51 +6,20 @@
  *
  *   backend PORT
  */
+#include "listener.h"
+
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define BATCH 256
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 static unsigned long requests, connections;
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static void watch(int set, int fd)
-{
-	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
-
-	if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0)
-		die("epoll_ctl");
-}
-
-static int listen_on(int port)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		                       .sin_port = htons((uint16_t) port) };
-	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ||
-	    listen(fd, 65535) < 0)
-		die("listen");
-	return fd;
-}
 
 static int catch_signal(void)
 {
@@ -99,16 +68,12 @@ static void serve(int fd)
 
 int main(int argc, char **argv)
 {
-	struct rlimit limit;
 	struct epoll_event events[BATCH];
 	int set = epoll_create1(0), signals = catch_signal(), listener, count;
 
 	if (argc != 2)
 		return 2;
-	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	signal(SIGPIPE, SIG_IGN);
+	prepare_for_many();
 	listener = listen_on(atoi(argv[1]));
 	watch(set, listener);
 	watch(set, signals);

@@ -21,18 +21,15 @@
  *
  *   witness PORT
  */
+#include "listener.h"
+
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,43 +56,12 @@ static struct {
 
 static int64_t real_ahead_us; /* of CLOCK_MONOTONIC */
 
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
 static int64_t clock_us(clockid_t clock)
 {
 	struct timespec now;
 
 	clock_gettime(clock, &now);
 	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-static void watch(int set, int fd)
-{
-	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
-
-	if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0)
-		die("epoll_ctl");
-}
-
-/* Connections inherit that arrivals are stamped. */
-static int listen_on(int port)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		                       .sin_port = htons((uint16_t) port) };
-	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) < 0)
-		die("SO_TIMESTAMPNS");
-	if (bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ||
-	    listen(fd, 65535) < 0)
-		die("listen");
-	return fd;
 }
 
 static void take(int set, int listener)
@@ -222,17 +188,17 @@ static void serve(int fd)
 
 int main(int argc, char **argv)
 {
-	struct rlimit limit;
 	struct epoll_event events[BATCH];
-	int set = epoll_create1(0), listener, count;
+	int set = epoll_create1(0), on = 1, listener, count;
 
 	if (argc != 2)
 		return 2;
-	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	signal(SIGPIPE, SIG_IGN);
+	prepare_for_many();
 	listener = listen_on(atoi(argv[1]));
+	/* connections inherit that arrivals are stamped */
+	if (setsockopt(listener, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) <
+	    0)
+		die("SO_TIMESTAMPNS");
 	watch(set, listener);
 	watch(set, STDIN_FILENO);
 	for (;;) {
