@@ -203,6 +203,16 @@ observe = connect
         for line in self.log.lines(ALARMING.pattern):
             self.findings.add(f"checkerd said: {line}")
 
+    def give_up(self):
+        """As it is, and nobody starts another."""
+        self.gone.set()
+        if self.process and self.process.poll() is None:
+            self.killed = True
+            self.process.kill()
+        if self.supervisor.is_alive():
+            self.resume.set()
+            self.supervisor.join(5)
+
     # --- what it has
 
     def limit_files(self, spare):

@@ -69,13 +69,14 @@ class Delivery:
         """When a stream ended by our doing, nobody need have heard what came
         right before."""
         streams = self.observer.streams
-        if index == len(streams) - 1:
-            return set()
         numbers = self.numbers(index)
-        events = self.observer.events
-        return {number for number in numbers
-                if events[streams[index], number]["seen"] >
-                events[streams[index], numbers[-1]]["seen"] - UNTOLD_S}
+        if index == len(streams) - 1 or not numbers:
+            return set()
+        seen = {number: self.observer.events[streams[index], number]["seen"]
+                for number in numbers}
+        end = seen[numbers[-1]]
+        return {number for number, at in seen.items() if end - at <
+                UNTOLD_S + self.world.stalls.within(at, end)}
 
     def exact(self, name, heard):
         found, problems = self.placed(name, list(heard))
@@ -125,10 +126,12 @@ class Delivery:
             for number in self.numbers(index):
                 seen = events[stream, number]["seen"]
                 count = counts[index, number]
-                most = 1 + sum(overlaps(seen, seen, [span], 2.5) for span in
-                               self.faults.upgrades)
+                held = self.world.stalls.within(seen - UNTOLD_S,
+                                                seen + UNTOLD_S)
+                most = 1 + sum(overlaps(seen, seen, [span], 2.5 + held)
+                               for span in self.faults.upgrades)
                 excused = number in tail or overlaps(
-                    seen, seen, self.faults.worker_kills, UNTOLD_S)
+                    seen, seen, self.faults.worker_kills, UNTOLD_S + held)
                 if count > most or count == 0 and not excused:
                     problems.append(f"(c) nginx: {count} lines of event "
                                     f"{number}, seen at "

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 
-from actions import ANCHORS, FRONT, SHELF
+from actions import ANCHORS, SHELF
 from delivery import Delivery, overlaps
 from farm import is_well
 
@@ -39,10 +39,14 @@ ENOUGH = 30  # findings: the rest is of the same kind, or of their making
 
 
 class Findings:
-    def __init__(self):
-        self.start = time.monotonic()
+    def __init__(self, diary):
+        self.diary = diary
         self.found = []
         self.lock = threading.Lock()
+
+    @property
+    def start(self):
+        return self.diary.start
 
     def enough(self):
         return len(self.found) >= ENOUGH
@@ -52,8 +56,7 @@ class Findings:
             if self.enough():
                 return
             self.found.append(text)
-            print(f"{time.monotonic() - self.start:9.3f} FINDING {text}",
-                  flush=True)
+            self.diary.finding(text)
 
 
 class Invariants:
@@ -68,7 +71,6 @@ class Invariants:
         self.files = []
         self.excused = 0
         self.late_arrivals = []
-        self.began = {}
         self.zombies = {}
 
     # --- while it runs
@@ -97,14 +99,9 @@ class Invariants:
         """(a) No request to a host that is down."""
         self.arrivals += 1
         world = self.world
-        began = self.began.setdefault(request, when)
         spell = world.observer.spell_at(upstream,
                                         world.daemon.address(backend), when)
         if spell is None:
-            return
-        if upstream == FRONT and began < spell.start:
-            # pool mode: a request keeps the snapshot that it began with, also
-            # for its next try, and what replaced that is not looked at
             return
         late = when - spell.start
         bound = PROPAGATION_S + world.stalls.within(spell.start, when)
@@ -147,6 +144,9 @@ class Invariants:
         """(e) Memory, descriptors, processes."""
         world = self.world
         try:
+            world.stalls.watch([world.daemon.process.pid,
+                                world.follower.process.pid,
+                                *world.server.children()])
             if world.daemon.ready.is_set() and \
                     time.monotonic() - world.daemon.lives[-1].start > 5:
                 self.memory["checkerd"].append(world.daemon.memory_kb())
@@ -190,7 +190,7 @@ class Invariants:
             found = problems()
             now = time.monotonic()
             if not found:
-                print(f"{what} after {now - start:.1f} s", flush=True)
+                self.findings.diary.say(f"{what} after {now - start:.1f} s")
                 return
             held = min(bound, self.world.stalls.within(start, now))
             if now - start > bound + held:

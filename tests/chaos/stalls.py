@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How far the machine is behind, so that no bound is tighter than it.
 
-A heart that should beat every few milliseconds notes each gap.  What the run
-itself stops (a worker, for a while) is noted in the same way.
+A heart that should beat every few milliseconds notes each gap, and asks the
+kernel how long those that are watched have waited for a processor meanwhile.
+What the run itself stops (a worker, for a while) is noted in the same way.
 """
 
 import threading
@@ -12,9 +13,19 @@ BEAT_S = 0.01
 LEAST_S = 0.03
 
 
+def waited_s(pid):
+    """For a processor, since it was born; None: it has ended."""
+    try:
+        with open(f"/proc/{pid}/schedstat") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return None
+
+
 class Stalls:
     def __init__(self):
-        self.spans = []  # (from, to)
+        self.spans = []    # (from, to)
+        self.watched = {}  # pid: seconds that it had waited
         self.gone = threading.Event()
         self.thread = threading.Thread(target=self.beat, daemon=True)
 
@@ -25,6 +36,22 @@ class Stalls:
             if now - last > BEAT_S + LEAST_S:
                 self.note(last, now)
             last = now
+            self.ask()
+
+    def watch(self, pids):
+        """These from here on, and no others."""
+        self.watched = {pid: self.watched.get(pid) or waited_s(pid)
+                        for pid in pids}
+
+    def ask(self):
+        for pid, before in list(self.watched.items()):
+            waited = waited_s(pid)
+            if waited is None or before is None:
+                continue
+            if waited - before > LEAST_S:
+                now = time.monotonic()
+                self.note(now - (waited - before) - BEAT_S, now)
+            self.watched[pid] = waited
 
     def note(self, start, end):
         self.spans.append((start, end))

@@ -11,6 +11,7 @@ import json
 import os
 import ssl
 import threading
+import uuid
 
 from nginx import free_port
 
@@ -23,6 +24,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         receiver = self.server.receiver
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.path.startswith(receiver.path):
+            self.send_error(404, "for whoever had this port before")
+            return
         receiver.posts.append((self.headers, json.loads(body)))
         answer = receiver.answers.pop(0) if receiver.answers else 200
         if answer is SILENCE:
@@ -54,7 +58,9 @@ class Receiver:
         self.certificate = certificate
         self.port = free_port()
         scheme = "https" if certificate else "http"
-        self.url = f"{scheme}://localhost:{self.port}"
+        # one has a port after the other, and posts are tried for long
+        self.path = f"/{uuid.uuid4()}"
+        self.url = f"{scheme}://localhost:{self.port}{self.path}"
         self.posts = []
         self.answers = []
         self.silence = threading.Event()
