@@ -74,7 +74,7 @@ ngx_http_upstream_health_shm_match(
     hscf->foreign = 0;
     hscf->unnamed = 1;
 
-    ngx_http_upstream_health_shm_refresh(hscf);
+    (void) ngx_http_upstream_health_shm_refresh(hscf);
 
     return NGX_OK;
 }

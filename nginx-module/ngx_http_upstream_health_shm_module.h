@@ -442,7 +442,7 @@ void ngx_http_upstream_health_shm_name_missing(
 
 /* sync.c */
 
-void ngx_http_upstream_health_shm_refresh(
+ngx_int_t ngx_http_upstream_health_shm_refresh(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);
 void ngx_http_upstream_health_shm_look_again(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);

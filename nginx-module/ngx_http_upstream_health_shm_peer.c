@@ -208,7 +208,9 @@ ngx_http_upstream_health_shm_catch_up(
         ngx_post_event(segment->event, &ngx_posted_events);
     }
 
-    if (ngx_http_upstream_health_shm_changed(hscf)) {
-        ngx_http_upstream_health_shm_refresh(hscf);
+    if (ngx_http_upstream_health_shm_changed(hscf)
+        && ngx_http_upstream_health_shm_refresh(hscf) == NGX_AGAIN)
+    {
+        ngx_post_event(segment->event, &ngx_posted_events);
     }
 }

@@ -162,7 +162,7 @@ void ngx_http_upstream_health_shm_drop_live(
 uint32_t ngx_http_upstream_health_shm_weight(
     ngx_http_upstream_health_shm_srv_conf_t *hscf,
     ngx_http_upstream_health_shm_host_t *host);
-void ngx_http_upstream_health_shm_weigh_all(
+ngx_int_t ngx_http_upstream_health_shm_weigh_all(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);
 void ngx_http_upstream_health_shm_skip_empty(
     ngx_http_upstream_health_shm_snapshot_t *snapshot);

@@ -114,7 +114,5 @@ ngx_http_upstream_health_shm_renew_upstream(
         return NGX_AGAIN;
     }
 
-    ngx_http_upstream_health_shm_refresh(hscf);
-
-    return NGX_OK;
+    return ngx_http_upstream_health_shm_refresh(hscf);
 }

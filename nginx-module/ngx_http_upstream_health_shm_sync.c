@@ -71,9 +71,10 @@ static ngx_uint_t ngx_http_upstream_health_shm_is_down(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n);
 
 
-/* Brings all peers of an upstream in line, whatever was done before. */
+/* Brings all peers of an upstream in line, whatever was done before; NGX_AGAIN:
+ * but for some that are to come in. */
 
-void
+ngx_int_t
 ngx_http_upstream_health_shm_refresh(
     ngx_http_upstream_health_shm_srv_conf_t *hscf)
 {
@@ -85,15 +86,22 @@ ngx_http_upstream_health_shm_refresh(
     /* what is on its way is looked at when it is there */
 
     if (hscf->foreign && !hscf->pooled) {
-        return;
+        return NGX_OK;
     }
 
     hscf->pending = (hscf->build != NULL);
+
+    if (hscf->pooled
+        && ngx_http_upstream_health_shm_weigh_all(hscf) == NGX_AGAIN)
+    {
+        hscf->pending = 1;
+        return NGX_AGAIN;
+    }
+
     hscf->seq = hscf->segment->seq;
 
     if (hscf->pooled) {
-        ngx_http_upstream_health_shm_weigh_all(hscf);
-        return;
+        return NGX_OK;
     }
 
 #if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
@@ -115,6 +123,8 @@ ngx_http_upstream_health_shm_refresh(
         ngx_http_upstream_health_shm_refresh_list(hscf, peers,
                                            i < 2 ? &hscf->lists[i] : NULL);
     }
+
+    return NGX_OK;
 }
 
 

@@ -16,9 +16,13 @@
 /* of so many hosts one, and more */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_MANY  16
 
+/* hosts that come in, or weigh something else, in one turn */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_COME  16384
 
-static void ngx_http_upstream_health_shm_weigh_tier(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t t);
+
+static ngx_int_t ngx_http_upstream_health_shm_weigh_tier(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t t,
+    ngx_uint_t *come);
 static void ngx_http_upstream_health_shm_look(
     ngx_http_upstream_health_shm_srv_conf_t *hscf,
     ngx_http_upstream_health_shm_tier_t *tier, ngx_uint_t i);
@@ -27,36 +31,52 @@ static void ngx_http_upstream_health_shm_weigh(
     ngx_uint_t i, uint32_t weight);
 
 
-/* Brings all weights in line, whatever was done before. */
+/*
+ * Brings all weights in line, whatever was done before.  Who is out is out at
+ * once; of those who come in some may be left for later: NGX_AGAIN.
+ */
 
-void
+ngx_int_t
 ngx_http_upstream_health_shm_weigh_all(
     ngx_http_upstream_health_shm_srv_conf_t *hscf)
 {
-    ngx_uint_t                                t;
+    ngx_int_t                                 rc;
+    ngx_uint_t                                t, come;
     ngx_http_upstream_health_shm_snapshot_t  *snapshot;
 
     snapshot = hscf->snapshot;
 
     if (snapshot == NULL) {
-        return;
+        return NGX_OK;
     }
 
+    rc = NGX_OK;
+    come = NGX_HTTP_UPSTREAM_HEALTH_SHM_COME;
+
     for (t = 0; t < snapshot->ntiers; t++) {
-        ngx_http_upstream_health_shm_weigh_tier(hscf, t);
+
+        if (ngx_http_upstream_health_shm_weigh_tier(hscf, t, &come)
+            == NGX_AGAIN)
+        {
+            rc = NGX_AGAIN;
+        }
     }
 
     ngx_http_upstream_health_shm_skip_empty(snapshot);
+
+    return rc;
 }
 
 
 /* Many that changed, such as all of a large tier, are put in order together. */
 
-static void
+static ngx_int_t
 ngx_http_upstream_health_shm_weigh_tier(
-    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t t)
+    ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t t,
+    ngx_uint_t *come)
 {
     uint32_t                                  weight;
+    ngx_int_t                                 rc;
     ngx_uint_t                                i, changed, many;
     ngx_http_upstream_health_shm_host_t      *host;
     ngx_http_upstream_health_shm_tier_t      *tier;
@@ -65,6 +85,7 @@ ngx_http_upstream_health_shm_weigh_tier(
     segment = hscf->segment;
     tier = &hscf->snapshot->tiers[t];
 
+    rc = NGX_OK;
     changed = 0;
     many = tier->nhosts / NGX_HTTP_UPSTREAM_HEALTH_SHM_MANY + 1;
 
@@ -79,8 +100,20 @@ ngx_http_upstream_health_shm_weigh_tier(
 
         weight = ngx_http_upstream_health_shm_weight(hscf, host);
 
-        if (weight == host->live->weight) {
+        if (weight == host->live->weight
+            || host->live->snapshot != hscf->snapshot)
+        {
             continue;
+        }
+
+        if (weight) {
+
+            if (*come == 0) {
+                rc = NGX_AGAIN;
+                continue;
+            }
+
+            (*come)--;
         }
 
         if (++changed == many) {
@@ -93,6 +126,8 @@ ngx_http_upstream_health_shm_weigh_tier(
     if (changed >= many) {
         ngx_http_upstream_health_shm_balance_many(tier->balance, 0);
     }
+
+    return rc;
 }
 
 

@@ -114,6 +114,23 @@ def test_great_weights(folder, weight):
             assert reached(crowd, backends) == "b"
 
 
+def test_a_great_many_come_in_at_once(folder):
+    """A worker brings in some of them at a time, and all in the end."""
+    with Backends(2) as backends, Segment(folder / "health.shm") as segment:
+        segment.tell("pool p web 0 round_robin")
+        segment.tell_all([f"host h{n} {backends[0].address}"
+                          for n in range(40000)])
+        segment.tell(f"host last {backends[1].address} weight=10000")
+        segment.tell("activate")
+        with Nginx(folder, upstream(folder)) as nginx, Crowd(nginx) as crowd:
+            wait_for(lambda: reached(crowd, backends) == "ab", "all hosts")
+            segment.tell("sweep p down")
+            assert crowd.get(10) == {502: 10}
+            segment.tell("sweep p up")
+            assert crowd.get(10) == {200: 10}
+            wait_for(lambda: reached(crowd, backends) == "ab", "the last")
+
+
 def test_weight_0_takes_no_requests(folder):
     with Backends(2) as backends, Segment(folder / "health.shm") as segment:
         segment.pools({pool("p"): backends})

@@ -81,9 +81,10 @@ size_t ngx_sock_ntop(struct sockaddr *address, socklen_t size, u_char *text,
 }
 
 /* Nobody looks at the words. */
-void ngx_http_upstream_health_shm_refresh(conf_t *conf)
+ngx_int_t ngx_http_upstream_health_shm_refresh(conf_t *conf)
 {
 	(void) conf;
+	return NGX_OK;
 }
 
 /* --- a configuration ---------------------------------------------------- */
