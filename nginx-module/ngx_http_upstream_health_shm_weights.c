@@ -17,7 +17,7 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_MANY  16
 
 /* hosts that come in, or weigh something else, in one turn */
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_COME  16384
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_COME  8192
 
 
 static ngx_int_t ngx_http_upstream_health_shm_weigh_tier(
