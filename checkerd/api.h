@@ -28,8 +28,9 @@ struct api_world {
 	const struct report_receiver *reports; /* NULL: there is none */
 };
 
-/* Listens where `config` says, of which it needs what a start decides.  A place that cannot be listened at is said in
- * the log: checks go on without it.  Returns 0 or a negative errno. */
+/* Listens where `config` says, of which it needs what a start decides.  A place
+ * that cannot be listened at is said in the log: checks go on without it.
+ * Returns 0 or a negative errno. */
 int api_new(struct api **ret, sd_event *event, const struct api_world *world,
             struct config *config);
 void api_free(struct api *api); /* accepts NULL */

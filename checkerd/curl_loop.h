@@ -87,7 +87,8 @@ bool curl_loop_is_quiet(const struct curl_loop *loop, int fd);
 void curl_loop_close(struct curl_loop *loop, int fd);
 
 /* Nothing is called back after this.  The transfer's connection is closed,
- * unless its socket is the caller's.  Transfers that are not in the loop are left alone. */
+ * unless its socket is the caller's.  Transfers that are not in the loop are
+ * left alone. */
 void curl_loop_remove(struct curl_loop *loop, struct curl_transfer *transfer);
 
 /* Has the loop come round now, for all that is ready.  Not to be called from

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * A segment as those see it who read it for people: opened by its path, as
- * checkerctl and tests do, or the daemon's own view of what it writes.  (nginx has a reader of its own, which allocates from
- * its pools and logs to its log.)
+ * checkerctl and tests do, or the daemon's own view of what it writes.  (nginx
+ * has a reader of its own, which allocates from its pools and logs to its log.)
  */
 #ifndef CHECKERD_SEGMENT_READER_H
 #define CHECKERD_SEGMENT_READER_H

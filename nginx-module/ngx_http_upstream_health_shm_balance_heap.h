@@ -45,7 +45,7 @@ typedef struct {
 
 
 /* These keep hosts[].u.place.  While a heap is loose they keep no order: many
- * changes cost O(1) each, and one order, which is O(n), makes it a heap again. */
+ * changes cost O(1) each, and one order, O(n), makes it a heap again. */
 
 void ngx_http_upstream_health_shm_heap_push(
     ngx_http_upstream_health_shm_heap_t *heap,

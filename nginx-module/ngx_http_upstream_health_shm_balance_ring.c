@@ -77,7 +77,7 @@ ngx_http_upstream_health_shm_ring_sort(
 }
 
 
-/* The points, then the index: what is left, below a piece of each, goes fast. */
+/* The points, then the index: what is left, below a piece of each, is fast. */
 
 ngx_int_t
 ngx_http_upstream_health_shm_ring_shed(

@@ -8,8 +8,8 @@
  * goes; a build that has not got any is given up and begun anew.
  *
  * The mapping stays until the build is done.  What changes in it meanwhile is
- * looked at when the snapshot is put in force.  A thread was not taken: nginx is
- * built without them as often as not.
+ * looked at when the snapshot is put in force.  A thread was not taken: nginx
+ * is built without them as often as not.
  *
  * The file is not trusted: each number is read once and checked where it is
  * used.

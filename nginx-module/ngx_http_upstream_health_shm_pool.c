@@ -210,7 +210,7 @@ ngx_http_upstream_health_shm_get_pool_peer(ngx_peer_connection_t *pc,
 }
 
 
-/* The next tier takes over when nobody in the earlier ones takes this request. */
+/* The next tier takes over when nobody in the earlier ones takes a request. */
 
 static ngx_http_upstream_health_shm_host_t *
 ngx_http_upstream_health_shm_pick(ngx_http_upstream_health_shm_pool_peer_t *pp)

@@ -3,9 +3,9 @@
  * Snapshots: what a worker makes of the pools of an upstream without servers
  * when a segment is mapped.
  *
- * They are built, exchanged and freed outside of requests.  Until the next one is
- * there, the one before it serves, whose hosts have numbers of another mapping:
- * it is `foreign` and follows nothing.
+ * They are built, exchanged and freed outside of requests.  Until the next one
+ * is there, the one before it serves, whose hosts have numbers of another
+ * mapping: it is `foreign` and follows nothing.
  */
 
 

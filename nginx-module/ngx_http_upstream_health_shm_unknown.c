@@ -124,7 +124,7 @@ ngx_http_upstream_health_shm_name_unknown(
 }
 
 
-/* An upstream that nobody can be sent to, or a host: said once for each file. */
+/* An upstream that nobody can be sent to, or a host: said once for a file. */
 
 void
 ngx_http_upstream_health_shm_name_missing(
