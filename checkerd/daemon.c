@@ -180,18 +180,18 @@ static void on_reloaded(void *owner, const struct config *config)
 
 /* --- nginx -------------------------------------------------------------- */
 
-static bool on_report(void *owner, const struct health_report *report,
-                      pid_t sender)
+static enum report_worth on_report(void *owner,
+                                   const struct health_report *report,
+                                   pid_t sender)
 {
 	struct daemon *daemon = owner;
 	const struct reader hello = { sender, report->reader_version,
 		                      report->seq, monotonic_us() };
+	enum report_worth worth = rounds_report(daemon->rounds, report);
 
-	if (!rounds_report(daemon->rounds, report))
-		return false;
-	if (report->kind == HEALTH_REPORT_HELLO)
+	if (worth == REPORT_COUNTS && report->kind == HEALTH_REPORT_HELLO)
 		readers_hello(&daemon->readers, &hello);
-	return true;
+	return worth;
 }
 
 /* Checks go on without it. */

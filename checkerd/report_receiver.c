@@ -65,15 +65,20 @@ static const struct ucred *sender_of(struct msghdr *message)
 	return (const struct ucred *) CMSG_DATA(header);
 }
 
-static bool is_sound(const struct health_report *report, ssize_t size)
+static enum report_worth worth(const struct report_receiver *receiver,
+                               const struct health_report *report, ssize_t size,
+                               const struct ucred *sender)
 {
 	uint64_t now_us = monotonic_us();
 
-	return size == sizeof(*report) &&
-	       report->magic == HEALTH_REPORT_MAGIC &&
-	       report->version == HEALTH_REPORT_VERSION &&
-	       report->sent_mono_us <= now_us &&
-	       now_us - report->sent_mono_us <= HEALTH_REPORT_MAX_AGE_US;
+	if (!sender || !knows(receiver, sender->uid) ||
+	    size != sizeof(*report) || report->magic != HEALTH_REPORT_MAGIC ||
+	    report->version != HEALTH_REPORT_VERSION ||
+	    report->sent_mono_us > now_us)
+		return REPORT_IS_NONSENSE;
+	if (now_us - report->sent_mono_us > HEALTH_REPORT_MAX_AGE_US)
+		return REPORT_IS_HISTORY;
+	return receiver->report(receiver->owner, report, sender->pid);
 }
 
 /* Returns false when there is nothing left to take. */
@@ -91,17 +96,14 @@ static bool take_one(struct report_receiver *receiver)
 		                  .msg_control = &control,
 		                  .msg_controllen = sizeof(control) };
 	struct health_report report;
-	const struct ucred *sender;
 	ssize_t size = recvmsg(receiver->fd, &message,
 	                       MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	if (size < 0)
 		return errno == EINTR;
 	memcpy(&report, data, sizeof(report));
-	sender = sender_of(&message);
-	if (!sender || !knows(receiver, sender->uid) ||
-	    !is_sound(&report, size) ||
-	    !receiver->report(receiver->owner, &report, sender->pid))
+	if (worth(receiver, &report, size, sender_of(&message)) ==
+	    REPORT_IS_NONSENSE)
 		receiver->refused++;
 	return true;
 }

@@ -7,7 +7,7 @@
 #ifndef CHECKERD_ROUNDS_H
 #define CHECKERD_ROUNDS_H
 
-#include "../include/health_report.h"
+#include "report_receiver.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,8 +58,9 @@ uint64_t rounds_revision(const struct rounds *rounds);
  * for lag. */
 void rounds_beat(struct rounds *rounds);
 
-/* An nginx worker reported.  Returns false if that made no sense. */
-bool rounds_report(struct rounds *rounds, const struct health_report *report);
+/* An nginx worker reported. */
+enum report_worth rounds_report(struct rounds *rounds,
+                                const struct health_report *report);
 
 /* What a person ordered of one host. */
 struct rounds_order {

@@ -81,33 +81,34 @@ static void blame(struct rounds *rounds, struct host *host,
 		             rounds_forgiven_us(host->target));
 }
 
-bool rounds_report(struct rounds *rounds, const struct health_report *report)
+enum report_worth rounds_report(struct rounds *rounds,
+                                const struct health_report *report)
 {
 	const struct health_shm *shm = segment_writer_shm(rounds->writer);
 	const struct settings *settings;
 	struct host *host;
 
 	if (report->stream != shm->stream)
-		return false;
+		return REPORT_IS_HISTORY;
 	/* of the segment before is a reader all the same */
 	if (report->kind == HEALTH_REPORT_HELLO)
-		return true;
+		return REPORT_COUNTS;
 	if (report->created_at_us != shm->header->created_at_us)
-		return false;
+		return REPORT_IS_HISTORY;
 	if (report->kind != HEALTH_REPORT_FAILURE ||
 	    report->host >= rounds->fleet->host_count || report->failures == 0)
-		return false;
+		return REPORT_IS_NONSENSE;
 	host = &rounds->fleet->hosts[report->host];
 	settings = host->config->settings;
 	if (settings->observe == OBSERVE_OFF ||
 	    (report->http_status &&
 	     (settings->observe != OBSERVE_STATUS ||
 	      !status_mask_test(&settings->fail_status, report->http_status))))
-		return false;
+		return REPORT_IS_NONSENSE;
 	if (settings->on_error == ON_ERROR_PROBE)
 		suspect(rounds, host);
 	else
 		blame(rounds, host, report);
 	rounds_arm(rounds);
-	return true;
+	return REPORT_COUNTS;
 }

@@ -15,6 +15,7 @@ from backends import Backends
 from checkerd import Checkerd
 from nginx import wait_for
 from reports import FAILURE, HELLO, LAYOUT, MAGIC
+from rest import Rest
 
 VERSION = 1
 
@@ -159,6 +160,21 @@ def test_nonsense_changes_nothing(folder, backends):
         assert checkerd.host("web/a")["failcount"] == 0
         assert len(checkerd.events()) == 1
         checkerd.log.wait("reports refused")
+
+
+def test_history_is_not_refused(folder, backends):
+    """Late, or of a segment before: no worker can help sending some."""
+    with start(folder, backends, "on_error = down") as checkerd:
+        reporter = Reporter(checkerd)
+        for fields in (dict(stream=1), dict(created=1), dict(age=5)):
+            reporter.send(host=0, **fields)
+        reporter.send(host=1)
+        checkerd.wait_state("web/b", "down")
+        assert checkerd.host("web/a")["failcount"] == 0
+        with Rest(checkerd.status_socket) as rest:
+            status, text = rest.get("/metrics")
+        assert status == 200
+        assert b"checkerd_reports_refused_total 0\n" in text
 
 
 def test_where_nobody_observes_reports_are_ignored(folder, backends):

@@ -39,21 +39,23 @@ static struct report_receiver *receiver;
 static struct sockaddr_un place = { .sun_family = AF_UNIX };
 static int sender = -1;
 
-static bool on_report(void *owner, const struct health_report *report,
-                      pid_t pid)
+static enum report_worth on_report(void *owner,
+                                   const struct health_report *report,
+                                   pid_t pid)
 {
 	const struct reader hello = { pid, report->reader_version, report->seq,
 		                      1 };
+	enum report_worth worth = rounds_report(world.rounds, report);
 
 	(void) owner;
 	HOLDS(pid == getpid());
-	if (!rounds_report(world.rounds, report))
-		return false;
+	if (worth != REPORT_COUNTS)
+		return worth;
 	if (report->kind == HEALTH_REPORT_HELLO)
 		readers_hello(&world.readers, &hello);
 	else
 		HOLDS(report->host < world.config->host_count);
-	return true;
+	return worth;
 }
 
 static void prepare(void)
@@ -94,9 +96,7 @@ static bool send_one(const uint8_t *data, size_t size)
 	HOLDS(sendto(sender, datagram, size, 0, (struct sockaddr *) &place,
 	             sizeof(place)) == (ssize_t) size);
 	return size == sizeof(report) && report.magic == HEALTH_REPORT_MAGIC &&
-	       report.version == HEALTH_REPORT_VERSION &&
-	       (report.kind == HEALTH_REPORT_HELLO ||
-	        report.kind == HEALTH_REPORT_FAILURE);
+	       report.version == HEALTH_REPORT_VERSION;
 }
 
 static void check_segment(void)
