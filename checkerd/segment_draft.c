@@ -67,6 +67,7 @@ static int make_file(struct segment_draft *draft,
 	draft->nameless = true;
 	mapping->header = header = base;
 	mapping->shm.size = size;
+	/* NOLINTNEXTLINE: that is where it was mapped */
 	*header = topology->header;
 	header->generation = 1;
 	header->created_at_us = realtime_us();

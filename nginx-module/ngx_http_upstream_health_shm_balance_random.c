@@ -38,7 +38,8 @@ static ngx_uint_t ngx_http_upstream_health_shm_random_pick(
     ngx_http_upstream_health_shm_usable_pt usable, void *data);
 static ngx_uint_t ngx_http_upstream_health_shm_random_scan(
     ngx_http_upstream_health_shm_random_t *r, uint32_t *aside,
-    ngx_http_upstream_health_shm_usable_pt usable, void *data);
+    ngx_uint_t naside, ngx_http_upstream_health_shm_usable_pt usable,
+    void *data);
 static uint64_t ngx_http_upstream_health_shm_random_below(
     ngx_http_upstream_health_shm_random_t *r, uint64_t limit);
 static ngx_uint_t ngx_http_upstream_health_shm_random_draw(
@@ -189,8 +190,8 @@ ngx_http_upstream_health_shm_random_pick(
     }
 
     if (host == NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE && r->total) {
-        host = ngx_http_upstream_health_shm_random_scan(r, aside, usable,
-                                                        data);
+        host = ngx_http_upstream_health_shm_random_scan(r, aside, n,
+                                                        usable, data);
     }
 
     while (n--) {
@@ -207,7 +208,8 @@ ngx_http_upstream_health_shm_random_pick(
 static ngx_uint_t
 ngx_http_upstream_health_shm_random_scan(
     ngx_http_upstream_health_shm_random_t *r, uint32_t *aside,
-    ngx_http_upstream_health_shm_usable_pt usable, void *data)
+    ngx_uint_t naside, ngx_http_upstream_health_shm_usable_pt usable,
+    void *data)
 {
     uint64_t    total;
     ngx_uint_t  i, n, host;
@@ -221,13 +223,9 @@ ngx_http_upstream_health_shm_random_scan(
             continue;
         }
 
-        for (n = 0; n < NGX_HTTP_UPSTREAM_HEALTH_SHM_ASIDE; n++) {
-            if (aside[n] == i) {
-                break;
-            }
-        }
+        for (n = 0; n < naside && aside[n] != i; n++) { /* void */ }
 
-        if (n < NGX_HTTP_UPSTREAM_HEALTH_SHM_ASIDE || !usable(data, i)) {
+        if (n < naside || (usable && !usable(data, i))) {
             continue;
         }
 

@@ -360,6 +360,7 @@ ngx_http_upstream_health_shm_add_members(
 
 #endif
 
+    /* NOLINTNEXTLINE: there is a list, if an empty one */
     hscf->complete = (peers->number != 0);
 
     for (i = 0; i < 2 && peers; i++, peers = peers->next) {

@@ -157,6 +157,7 @@ ngx_http_upstream_health_shm_free_snapshot(
                  == NGX_AGAIN);
     }
 
+    /* NOLINTNEXTLINE: it is in the queue */
     ngx_queue_remove(&snapshot->queue);
 
     snapshot->pool->log = ngx_cycle->log;
