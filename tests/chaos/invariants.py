@@ -21,6 +21,8 @@ PROPAGATION_S = 0.5
 # A new file under the name, unannounced because the one who made it was
 # killed in between or because we put it there: readers look once a second.
 REMAP_S = 3.0
+# From an event to our seeing it.
+SEEN_S = 0.1
 # A stalled machine may time out what is well, and for a while after.
 STALL_EXCUSES_S = 0.5
 STALL_LINGERS_S = 3.0
@@ -109,7 +111,9 @@ class Invariants:
                 a - 0.1 <= when and spell.start <= a + REMAP_S
                 for a in self.world.faults.restarts):
             bound += REMAP_S
-        if late > bound:
+        if late > bound and not world.observer.was_up(
+                upstream, world.daemon.address(backend), when - bound,
+                when + SEEN_S + world.stalls.within(when, when + SEEN_S)):
             self.findings.add(
                 f"(a) request {request} reached backend {backend} of "
                 f"{upstream} {late:.3f} s after it was out, bound "

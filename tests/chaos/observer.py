@@ -195,6 +195,14 @@ class Observer:
                     return spell if when <= spell.seen else None
         return None
 
+    def was_up(self, upstream, address, since, until):
+        """For a moment that came between two looks at the words."""
+        return any(since <= event["seen"] <= until and
+                   event["upstream"] == upstream and
+                   event["address"] == address and
+                   event["to"] in ("up", "unknown")
+                   for event in list(self.events.values()))
+
     def place(self):
         """(stream, number of the last event), of a file that nobody writes;
         None: it is no segment, and the next begins anew."""
