@@ -723,6 +723,26 @@ def test_a_host_that_comes_back_by_revert_or_reload_starts_slowly(folder):
         assert checkerd.host("web/a")["effective_weight"] < 1
 
 
+def test_a_slow_start_ends_when_a_reload_takes_the_host_out(folder):
+    """Of a host that comes so late in its pool that the segment is not told
+    of it before the next step."""
+    def text(flag):
+        return ini({"web": [f"10.0.{i // 250}.{i % 250}:80 id=h{i}"
+                            for i in range(20000)] +
+                           [f"10.1.0.1:80 id=last weight=10 {flag}"]},
+                   "check = none\nslow_start = 1h")
+
+    with Checkerd(folder, text("down")) as checkerd, checkerd.rest() as rest:
+        host = "/v1/pools/web/hosts/last"
+        for _ in range(3):
+            checkerd.reload(text(""))
+            assert rest.get(host)[1]["effective_weight"] < 1
+            checkerd.reload(text("down"))
+            assert rest.get(host)[1]["state"] == "down"
+        assert [event["event"] for event in checkerd.events()] == \
+            ["host_up", "host_down"] * 3
+
+
 def test_who_is_needed_at_once_does_not_start_slowly(folder):
     """New hosts, and hosts of a pool in a panic."""
     with Backends(1) as backends:
