@@ -186,6 +186,12 @@ static int install(struct control *control, struct config_made *made)
 	return r;
 }
 
+static void say_not_reloaded(int error)
+{
+	log_error("cannot put the configuration in force: %s",
+	          strerrordesc_np(-error));
+}
+
 static void finish_reload(struct control *control, struct task *task,
                           struct config_made *made)
 {
@@ -201,8 +207,7 @@ static void finish_reload(struct control *control, struct task *task,
 			put_back(control);
 	}
 	if (r < 0 && r != -EINVAL)
-		log_error("cannot put the configuration in force: %s",
-		          strerrordesc_np(-r));
+		say_not_reloaded(r);
 	if (r >= 0) {
 		log_notes(made);
 		take_over(control, made);
@@ -415,6 +420,17 @@ static int begin(struct control *control, struct task *task, json_t *changes)
 	                      : config_loader_record(control->loader, changes);
 }
 
+/* For want of memory or of a thread it did not even begin.  A reload that came
+ * as a signal is answered to nobody else. */
+static void fail(struct control *control, struct task *task, int error)
+{
+	if (task->reload) {
+		say_not_reloaded(error);
+		control->reloaded(control->owner, NULL);
+	}
+	refuse(task, 500, "failed", NULL, strerrordesc_np(-error));
+}
+
 static void operate(struct control *control, struct task *task)
 {
 	json_t *before = control_changes(control), *after = NULL;
@@ -453,7 +469,7 @@ static void operate(struct control *control, struct task *task)
 	json_decref(after);
 	if (r < 0) {
 		control->current = NULL;
-		refuse(task, 500, "failed", NULL, strerrordesc_np(-r));
+		fail(control, task, r);
 	}
 }
 
@@ -496,6 +512,8 @@ void control_reload(struct control *control, control_done_fn *tell, void *owner)
 	struct task *task = calloc(1, sizeof(*task));
 
 	if (!task) {
+		say_not_reloaded(-ENOMEM);
+		control->reloaded(control->owner, NULL);
 		lack_memory(tell, owner);
 		return;
 	}
