@@ -44,6 +44,7 @@ struct control {
 	struct task *first, **last;
 	struct task *current; /* the loader is at it */
 	bool advancing;
+	bool unkept; /* the changes as they were loaded: not yet on disk */
 };
 
 /* --- tasks -------------------------------------------------------------- */
@@ -168,7 +169,7 @@ static bool is_full(int error)
 	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
 
-/* What was made is on disk, but could not be put in force. */
+/* What is on disk is not what is in force. */
 static int put_back(struct control *control)
 {
 	return config_loader_record(control->loader, control_changes(control));
@@ -361,8 +362,10 @@ static void finish_start(struct control *control, struct config_made *made)
 	if (made->error < 0 && made->error != -EINVAL)
 		log_error("cannot read the configuration: %s",
 		          strerrordesc_np(-made->error));
-	if (!control->config && made->config)
+	if (!control->config && made->config) {
+		control->unkept = made->unkept;
 		take_over(control, made);
+	}
 }
 
 static void advance(struct control *control);
@@ -659,6 +662,9 @@ int control_start(struct control *control, struct rounds *rounds)
 		return r;
 	control->rounds = rounds;
 	watch_leases(control);
+	/* the segment is ours, and so is the state: now it may be written */
+	if (control->unkept)
+		put_back(control);
 	return r;
 }
 

@@ -682,6 +682,18 @@ def test_a_thousand_hosts_come_and_go_under_load(folder):
             assert not failed and len(served) > 1000
 
 
+def test_a_second_checkerd_that_is_turned_away_leaves_the_state_alone(folder):
+    """Started while somebody edits the files."""
+    with Checkerd(folder, TWO) as checkerd, checkerd.rest() as rest:
+        assert rest.patch("/v1/pools/web/hosts/a", {"weight": 7})[0] == 200
+        checkerd.write(TWO.replace("weight=3", "weight=4"))
+        assert checkerd.run()[0] == 1
+        checkerd.write(TWO)
+        checkerd.kill()
+        checkerd.start()
+        assert checkerd.host("web/a")["weight"] == 7
+
+
 # --- slow start -------------------------------------------------------------
 
 def test_a_host_that_comes_back_gets_its_weight_little_by_little(folder):
