@@ -694,6 +694,32 @@ def test_a_second_checkerd_that_is_turned_away_leaves_the_state_alone(folder):
         assert checkerd.host("web/a")["weight"] == 7
 
 
+def test_who_waits_for_a_change_is_told_of_the_end(folder):
+    text = ini({"web": [f"10.0.{i // 250}.{i % 250}:80 id=h{i}"
+                        for i in range(40000)]}, "check = none")
+    statuses, ready = [], threading.Barrier(21)
+
+    def add(number):
+        with checkerd.rest() as rest:
+            rest.get("/v1/readers")
+            ready.wait()
+            statuses.append(rest.put(f"/v1/pools/web/hosts/new{number}",
+                                     {"address": "10.1.0.1:80"})[0])
+
+    with Checkerd(folder, text) as checkerd:
+        clients = [threading.Thread(target=add, args=(number,))
+                   for number in range(20)]
+        for client in clients:
+            client.start()
+        ready.wait()
+        time.sleep(0.2)  # for all of them to have asked
+        checkerd.stop()
+        for client in clients:
+            client.join()
+    assert len(statuses) == 20 and set(statuses) <= {201, 503}
+    assert 503 in statuses
+
+
 # --- slow start -------------------------------------------------------------
 
 def test_a_host_that_comes_back_gets_its_weight_little_by_little(folder):
