@@ -234,10 +234,13 @@ static void load(struct config_loader *loader, struct config_made *made)
 		keep_misfits(loader, made);
 	if (error == 0)
 		make(loader, made);
-	if (error == 0 && made->product_error == 0 &&
-	    !json_equal(known, made->changes))
-		made->state_error = config_state_write(state_dir(loader, made),
-		                                       made->changes);
+	made->unkept = error == 0 && made->product_error == 0 &&
+	               !json_equal(known, made->changes);
+	if (made->unkept && loader->state_dir) {
+		made->state_error =
+			config_state_write(loader->state_dir, made->changes);
+		made->unkept = false;
+	}
 	json_decref(known);
 	made->error = error;
 }

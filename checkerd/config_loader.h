@@ -34,6 +34,7 @@ struct config_made {
 	struct config *files;  /* what the files say; NULL: not read anew */
 	struct config *config; /* with the changes; NULL: not built anew */
 	json_t *changes;       /* that hold with it */
+	bool unkept; /* by the first load: they are not what is on disk */
 	int product_error;     /* all is well but this: a negative errno */
 	void *product;         /* of `config` */
 	struct config_errors errors;
@@ -57,7 +58,8 @@ int config_loader_new(struct config_loader **ret, sd_event *event,
  * the end of the process. */
 void config_loader_free(struct config_loader *loader); /* accepts NULL */
 
-/* Reads the files and the state file and calls back before it returns. */
+/* Reads the files and the state file and calls back before it returns.  What
+ * is on disk may be another process's: it stays as it is. */
 void config_loader_load_now(struct config_loader *loader);
 
 /* Whether a job is under way. */

@@ -44,6 +44,7 @@ struct control {
 	struct task *first, **last;
 	struct task *current; /* the loader is at it */
 	bool advancing;
+	bool unkept; /* the changes as they were loaded: not yet on disk */
 };
 
 /* --- tasks -------------------------------------------------------------- */
@@ -168,7 +169,7 @@ static bool is_full(int error)
 	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
 
-/* What was made is on disk, but could not be put in force. */
+/* What is on disk is not what is in force. */
 static int put_back(struct control *control)
 {
 	return config_loader_record(control->loader, control_changes(control));
@@ -186,6 +187,12 @@ static int install(struct control *control, struct config_made *made)
 	return r;
 }
 
+static void say_not_reloaded(int error)
+{
+	log_error("cannot put the configuration in force: %s",
+	          strerrordesc_np(-error));
+}
+
 static void finish_reload(struct control *control, struct task *task,
                           struct config_made *made)
 {
@@ -201,8 +208,7 @@ static void finish_reload(struct control *control, struct task *task,
 			put_back(control);
 	}
 	if (r < 0 && r != -EINVAL)
-		log_error("cannot put the configuration in force: %s",
-		          strerrordesc_np(-r));
+		say_not_reloaded(r);
 	if (r >= 0) {
 		log_notes(made);
 		take_over(control, made);
@@ -356,8 +362,10 @@ static void finish_start(struct control *control, struct config_made *made)
 	if (made->error < 0 && made->error != -EINVAL)
 		log_error("cannot read the configuration: %s",
 		          strerrordesc_np(-made->error));
-	if (!control->config && made->config)
+	if (!control->config && made->config) {
+		control->unkept = made->unkept;
 		take_over(control, made);
+	}
 }
 
 static void advance(struct control *control);
@@ -415,6 +423,17 @@ static int begin(struct control *control, struct task *task, json_t *changes)
 	                      : config_loader_record(control->loader, changes);
 }
 
+/* For want of memory or of a thread it did not even begin.  A reload that came
+ * as a signal is answered to nobody else. */
+static void fail(struct control *control, struct task *task, int error)
+{
+	if (task->reload) {
+		say_not_reloaded(error);
+		control->reloaded(control->owner, NULL);
+	}
+	refuse(task, 500, "failed", NULL, strerrordesc_np(-error));
+}
+
 static void operate(struct control *control, struct task *task)
 {
 	json_t *before = control_changes(control), *after = NULL;
@@ -453,7 +472,7 @@ static void operate(struct control *control, struct task *task)
 	json_decref(after);
 	if (r < 0) {
 		control->current = NULL;
-		refuse(task, 500, "failed", NULL, strerrordesc_np(-r));
+		fail(control, task, r);
 	}
 }
 
@@ -496,6 +515,8 @@ void control_reload(struct control *control, control_done_fn *tell, void *owner)
 	struct task *task = calloc(1, sizeof(*task));
 
 	if (!task) {
+		say_not_reloaded(-ENOMEM);
+		control->reloaded(control->owner, NULL);
 		lack_memory(tell, owner);
 		return;
 	}
@@ -641,6 +662,9 @@ int control_start(struct control *control, struct rounds *rounds)
 		return r;
 	control->rounds = rounds;
 	watch_leases(control);
+	/* the segment is ours, and so is the state: now it may be written */
+	if (control->unkept)
+		put_back(control);
 	return r;
 }
 

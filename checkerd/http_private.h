@@ -70,7 +70,7 @@ struct http_listener {
 
 struct http_server {
 	sd_event *event;
-	http_handler_fn *handler;
+	http_handler_fn *handler; /* NULL: it ends */
 	void *owner;
 	struct http_listener *listeners;
 };

@@ -289,7 +289,10 @@ static bool refuse(struct http_request *request)
 	               !is_safe(request->method);
 	char message[96];
 
-	if (request->body_too_long) {
+	if (!request->listener->server->handler) {
+		http_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+		                 "stopping", "checkerd is stopping", NULL);
+	} else if (request->body_too_long) {
 		snprintf(message, sizeof(message),
 		         "the body is longer than %d bytes", HTTP_BODY_MAX);
 		http_reply_error(request, MHD_HTTP_CONTENT_TOO_LARGE,

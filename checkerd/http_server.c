@@ -209,6 +209,9 @@ static void listener_free(struct http_listener *listener)
 	struct http_request *request;
 
 	sd_event_source_disable_unref(listener->io);
+	/* what was answered last goes out, as far as it goes at once */
+	if (listener->mhd)
+		MHD_run(listener->mhd);
 	/* nothing may be suspended when it ends */
 	for (request = listener->requests; request; request = request->next)
 		http_request_resume(request);
@@ -299,6 +302,7 @@ void http_server_free(struct http_server *server)
 
 	if (!server)
 		return;
+	server->handler = NULL;
 	while ((listener = server->listeners) != NULL) {
 		server->listeners = listener->next;
 		listener_free(listener);

@@ -200,6 +200,9 @@ void rounds_sweep(struct rounds *rounds, struct pool *pool);
 void rounds_sweep_all(struct rounds *rounds, bool starting);
 void rounds_sweep_finish(struct rounds *rounds);
 
+/* Whether the segment is right about a host. */
+bool rounds_is_settled(const struct rounds *rounds, const struct host *host);
+
 /* The word of a host, with all that was decided of it before now. */
 uint64_t rounds_word(struct rounds *rounds, struct host *host);
 

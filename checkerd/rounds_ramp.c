@@ -73,10 +73,12 @@ static bool step(struct rounds *rounds, struct ramp *ramp, uint64_t now_us)
 {
 	struct host *host = ramp->host;
 	uint64_t whole_us = length_us(host), past_us = now_us - ramp->began_us;
-	uint64_t before = rounds_word(rounds, host);
+	uint64_t before;
 
-	if (now_us < ramp->next_us)
+	/* to put it right may end its ramp */
+	if (now_us < ramp->next_us || !rounds_is_settled(rounds, host))
 		return false;
+	before = fleet_word(rounds->fleet, host);
 	ramp->next_us = now_us + whole_us / STEPS;
 	fleet_ramp(host,
 	           past_us < whole_us

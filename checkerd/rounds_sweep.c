@@ -54,11 +54,16 @@ static void sweep_host(struct rounds *rounds, struct host *host)
 	rounds_publish(rounds, host, before, by_agent ? &agent : &order);
 }
 
-uint64_t rounds_word(struct rounds *rounds, struct host *host)
+bool rounds_is_settled(const struct rounds *rounds, const struct host *host)
 {
 	const struct pool *pool = &rounds->fleet->pools[host->pool];
 
-	if (host - pool->hosts >= pool->swept)
+	return host - pool->hosts < pool->swept;
+}
+
+uint64_t rounds_word(struct rounds *rounds, struct host *host)
+{
+	if (!rounds_is_settled(rounds, host))
 		sweep_host(rounds, host);
 	return fleet_word(rounds->fleet, host);
 }

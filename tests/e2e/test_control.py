@@ -682,6 +682,44 @@ def test_a_thousand_hosts_come_and_go_under_load(folder):
             assert not failed and len(served) > 1000
 
 
+def test_a_second_checkerd_that_is_turned_away_leaves_the_state_alone(folder):
+    """Started while somebody edits the files."""
+    with Checkerd(folder, TWO) as checkerd, checkerd.rest() as rest:
+        assert rest.patch("/v1/pools/web/hosts/a", {"weight": 7})[0] == 200
+        checkerd.write(TWO.replace("weight=3", "weight=4"))
+        assert checkerd.run()[0] == 1
+        checkerd.write(TWO)
+        checkerd.kill()
+        checkerd.start()
+        assert checkerd.host("web/a")["weight"] == 7
+
+
+def test_who_waits_for_a_change_is_told_of_the_end(folder):
+    text = ini({"web": [f"10.0.{i // 250}.{i % 250}:80 id=h{i}"
+                        for i in range(40000)]}, "check = none")
+    statuses, ready = [], threading.Barrier(21)
+
+    def add(number):
+        with checkerd.rest() as rest:
+            rest.get("/v1/readers")
+            ready.wait()
+            statuses.append(rest.put(f"/v1/pools/web/hosts/new{number}",
+                                     {"address": "10.1.0.1:80"})[0])
+
+    with Checkerd(folder, text) as checkerd:
+        clients = [threading.Thread(target=add, args=(number,))
+                   for number in range(20)]
+        for client in clients:
+            client.start()
+        ready.wait()
+        time.sleep(0.2)  # for all of them to have asked
+        checkerd.stop()
+        for client in clients:
+            client.join()
+    assert len(statuses) == 20 and set(statuses) <= {201, 503}
+    assert 503 in statuses
+
+
 # --- slow start -------------------------------------------------------------
 
 def test_a_host_that_comes_back_gets_its_weight_little_by_little(folder):
@@ -721,6 +759,26 @@ def test_a_host_that_comes_back_by_revert_or_reload_starts_slowly(folder):
         assert checkerd.host("web/a")["effective_weight"] == 10
         checkerd.reload(text)
         assert checkerd.host("web/a")["effective_weight"] < 1
+
+
+def test_a_slow_start_ends_when_a_reload_takes_the_host_out(folder):
+    """Of a host that comes so late in its pool that the segment is not told
+    of it before the next step."""
+    def text(flag):
+        return ini({"web": [f"10.0.{i // 250}.{i % 250}:80 id=h{i}"
+                            for i in range(20000)] +
+                           [f"10.1.0.1:80 id=last weight=10 {flag}"]},
+                   "check = none\nslow_start = 1h")
+
+    with Checkerd(folder, text("down")) as checkerd, checkerd.rest() as rest:
+        host = "/v1/pools/web/hosts/last"
+        for _ in range(3):
+            checkerd.reload(text(""))
+            assert rest.get(host)[1]["effective_weight"] < 1
+            checkerd.reload(text("down"))
+            assert rest.get(host)[1]["state"] == "down"
+        assert [event["event"] for event in checkerd.events()] == \
+            ["host_up", "host_down"] * 3
 
 
 def test_who_is_needed_at_once_does_not_start_slowly(folder):

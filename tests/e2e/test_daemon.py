@@ -284,6 +284,26 @@ def test_starved_of_descriptors_nobody_is_judged(folder, backends):
         assert checkerd.log.lines("counted for nothing")
 
 
+def test_a_reload_without_a_thread_is_refused_aloud(folder):
+    """And systemd, which was told that it began, is told that it ended."""
+    uid = 54321
+    os.chown(folder, uid, uid)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(f"{folder}/notify")
+        os.chmod(f"{folder}/notify", 0o666)
+        systemd.settimeout(10)
+        checkerd = Checkerd(folder, "[pool web]\n", prefix=[
+            "env", f"NOTIFY_SOCKET={folder}/notify", "setpriv",
+            f"--reuid={uid}", "--clear-groups", "prlimit", "--nproc=1"])
+        os.chown(checkerd.state_dir, uid, uid)
+        with checkerd:
+            assert systemd.recv(4096).startswith(b"READY=1")
+            checkerd.reload(outcome="refused")
+            assert systemd.recv(4096) == b"RELOADING=1"
+            assert systemd.recv(4096).startswith(b"READY=1")
+            assert checkerd.log.lines("Resource temporarily unavailable")
+
+
 def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rsplit(")", 1)[1].split()
