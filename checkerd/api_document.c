@@ -8,11 +8,14 @@
  *
  * A thread would have to read the fleet while it changes; to keep documents
  * that were written would be to keep them true.  If the segment is replaced
- * in between, a document is begun again.
+ * in between, a document is begun again; then it has its turns beside probes,
+ * and further changes wait for it, or many that follow each other would keep it
+ * from its end.
  */
 #include "api_private.h"
 
 #include "clock.h"
+#include "control.h"
 
 #include <errno.h>
 #include <string.h>
@@ -62,12 +65,25 @@ static int begin(struct document *document)
 	return document->out ? document->kind->begin(document) : -ENOMEM;
 }
 
+static void hurry(struct api *api, bool hurries)
+{
+	if (api->hurries == hurries)
+		return;
+	api->hurries = hurries;
+	sd_event_source_set_priority(api->turn,
+	                             hurries ? SD_EVENT_PRIORITY_NORMAL
+	                                     : SD_EVENT_PRIORITY_IDLE);
+	control_hold(api->control, hurries);
+}
+
 /* Returns 1, 0 when it is complete, or a negative errno. */
 static int write_for_a_while(struct document *document)
 {
 	uint64_t end_us = monotonic_us() + TURN_US;
 	int r = 1;
 
+	if (document->out && !is_of_this_segment(document))
+		hurry(document->api, true);
 	if (!document->out || !is_of_this_segment(document)) {
 		r = begin(document);
 		r = r < 0 ? r : 1;
@@ -150,6 +166,9 @@ static int on_turn(sd_event_source *source, void *userdata)
 		refuse(document, r);
 		take_out(&api->first);
 	}
+	/* the next one is not begun before */
+	if (!api->first || !api->first->out)
+		hurry(api, false);
 	if (!api->first)
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	return 0;

@@ -47,6 +47,7 @@ struct api {
 	/* documents to be written, one at a time */
 	sd_event_source *turn;
 	struct document *first;
+	bool hurries; /* with the first one: it had to be begun again */
 	/* for streams of events */
 	uint64_t told; /* number of the newest event that they know of */
 	uint64_t pings;

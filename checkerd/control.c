@@ -44,6 +44,7 @@ struct control {
 	struct task *first, **last;
 	struct task *current; /* the loader is at it */
 	bool advancing;
+	bool held;
 	bool unkept; /* the changes as they were loaded: not yet on disk */
 };
 
@@ -482,7 +483,7 @@ static void advance(struct control *control)
 	if (control->advancing)
 		return;
 	control->advancing = true;
-	while (!control->current && control->first &&
+	while (!control->current && control->first && !control->held &&
 	       !config_loader_busy(control->loader)) {
 		struct task *task = control->first;
 
@@ -553,6 +554,12 @@ void control_operate(struct control *control, const struct operation *operation,
 		return;
 	}
 	enqueue(control, task);
+}
+
+void control_hold(struct control *control, bool held)
+{
+	control->held = held;
+	advance(control);
 }
 
 /* --- leases ------------------------------------------------------------- */

@@ -60,6 +60,9 @@ void control_operate(struct control *control, const struct operation *operation,
                      control_still_fn *still, control_done_fn *done,
                      void *owner);
 
+/* As long as it is held, nothing more is begun: what is asked for waits. */
+void control_hold(struct control *control, bool held);
+
 /* Rows as in changes.h. */
 json_t *control_changes(const struct control *control);
 

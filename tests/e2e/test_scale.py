@@ -3,9 +3,11 @@
 thread or to later. Counted, not timed: see tests/bench/scale.py for times."""
 
 import os
+import threading
 
 from checkerd import Checkerd
 from nginx import wait_for
+from rest import Rest
 
 MANY = 20000
 
@@ -51,3 +53,27 @@ def test_orders_of_many_are_told_once_each(folder):
                                  checkerd.status()["pools"][0]["hosts"]),
                      "all to be told of")
             assert len(checkerd.log.lines(told)) == hosts
+
+
+def test_changes_without_a_pause_keep_no_document_from_its_end(folder):
+    with Checkerd(folder, ini(3 * MANY)) as checkerd:
+        gone = threading.Event()
+
+        def change():
+            with checkerd.rest() as rest:
+                while not gone.is_set():
+                    assert rest.put("/v1/pools/web/hosts/new",
+                                    {"address": "127.0.0.2:1"})[0] == 201
+                    assert rest.delete("/v1/pools/web/hosts/new")[0] == 204
+
+        changer = threading.Thread(target=change)
+        changer.start()
+        try:
+            with Rest(checkerd.status_socket, 20) as rest:
+                for _ in range(2):
+                    status, document = rest.get("/v1/pools")
+                    assert status == 200
+                    assert len(document["pools"][0]["hosts"]) >= 3 * MANY
+        finally:
+            gone.set()
+            changer.join()
