@@ -370,6 +370,10 @@ ngx_http_upstream_health_shm_follow(
 
     if (rc == NGX_ERROR) {
         ngx_http_upstream_health_shm_refuse(segment);
+
+        /* without the memory for it, again at the next tick */
+
+        renewing = 0;
     }
 
     segment->renewing = (rc == NGX_AGAIN);

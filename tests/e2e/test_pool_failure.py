@@ -2,6 +2,7 @@
 """Pool mode when something is wrong: no segment or a bad one, a silent writer,
 hosts that fail, limits that are reached."""
 
+import resource
 import struct
 import time
 
@@ -214,6 +215,40 @@ def test_65536_hosts(folder, balance):
             nginx.get()
             segment.pools({pool("q"): backends})
             wait_for(lambda: crowd.get(8) == {200: 8}, "the one again")
+
+
+def test_no_memory_for_the_next_hosts(folder):
+    """Those before them serve.  A worker asks for more once a second and gives
+    back what it got in vain: neither its memory nor its log fills up."""
+    count = 65536
+    size = count * 1024 + (8 << 20)  # of the file, roughly
+    with Backends(1) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p", 0, "hash"): backends})
+        with Nginx(folder, upstream(folder) + "proxy_next_upstream off;",
+                   workers=1, level="emerg",
+                   main="user root;") as nginx:  # as we are: prlimit
+            nginx.expect("(malloc|posix_memalign).*failed")
+            assert nginx.get().status == 200
+            pid = nginx.worker_pids()[0]
+            _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+            with open(f"/proc/{pid}/statm") as file:
+                used = int(file.read().split()[0]) * resource.getpagesize()
+            resource.prlimit(pid, resource.RLIMIT_AS,
+                             (used + size + (20 << 20), hard))
+
+            segment.tell("pool many web 0 hash")
+            segment.tell_all([f"host h{n} 127.1.{n // 256}.{n % 256}:9"
+                              for n in range(count)])
+            segment.tell("activate")
+            nginx.log.wait("emerg")
+            for _ in range(3):
+                settle()
+                assert nginx.get().status == 200
+            assert len(nginx.log.lines("emerg")) < 40
+
+            resource.prlimit(pid, resource.RLIMIT_AS, (hard, hard))
+            wait_for(lambda: "127.1." in nginx.get().headers["X-Upstream"],
+                     "the many")
 
 
 # --- hosts -----------------------------------------------------------------
