@@ -217,6 +217,49 @@ def test_65536_hosts(folder, balance):
             wait_for(lambda: crowd.get(8) == {200: 8}, "the one again")
 
 
+def many_beside(segment, backend, count=65536):
+    """The next topology: hosts where nobody listens, and one more."""
+    segment.tell("pool p web 0 hash")
+    segment.tell(f"host {backend.name} {backend.address}")
+    segment.tell_all([f"host h{n} 127.1.{n // 256}.{n % 256}:9"
+                      for n in range(count)])
+    segment.tell("activate")
+
+
+def test_what_was_not_acted_on_is_not_claimed(folder):
+    """While the next hosts are taken over, those before them serve, whatever
+    has happened to them since: $upstream_health_seq tells."""
+    with Backends(1) as (a,), Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p", 0, "hash"): [a]})
+        with Nginx(folder, upstream(folder)
+                   + "add_header X-Seq $upstream_health_seq always;"
+                   + "proxy_next_upstream off;", workers=1) as nginx:
+            assert nginx.get().status == 200
+            many_beside(segment, a)
+            seq = segment.set("p/a", "down")
+            answers = []
+            wait_for(lambda: (answers.append(nginx.get()), "127.1." in
+                              answers[-1].headers["X-Upstream"])[1],
+                     "the many")
+            assert len(answers) > 1
+            for answer in answers[:-1]:
+                assert int(answer.headers["X-Seq"] or 0) < seq
+            wait_for(lambda: int(nginx.get().headers["X-Seq"] or 0) == seq,
+                     "the event")
+
+
+def test_a_coarse_clock(folder):
+    """Turns of the event loop go on between its ticks."""
+    with Backends(1) as (a,), Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p", 0, "hash"): [a]})
+        with Nginx(folder, upstream(folder) + "proxy_next_upstream off;",
+                   workers=1, main="timer_resolution 500ms;") as nginx:
+            assert nginx.get().status == 200
+            many_beside(segment, a)
+            wait_for(lambda: "127.1." in nginx.get().headers["X-Upstream"],
+                     "the many", timeout=4)
+
+
 def test_no_memory_for_the_next_hosts(folder):
     """Those before them serve.  A worker asks for more once a second and gives
     back what it got in vain: neither its memory nor its log fills up."""
