@@ -634,7 +634,9 @@ struct health_shm {
 	const struct health_event *events;
 };
 
-/* Text in the segment: not necessarily terminated, never beyond the file. */
+/* Text in the segment: not necessarily terminated, never beyond the file, and
+ * shorter than HEALTH_NAME_SIZE: an end is not looked for in all of a file
+ * that has none. */
 struct health_text {
 	const char *data;
 	size_t size;
@@ -814,10 +816,13 @@ static inline struct health_text health_shm_text(const struct health_shm *shm,
 {
 	struct health_text text = { "", 0 };
 	const void *end;
+	uint64_t left;
 
 	if (offset < shm->strings_size) {
+		left = shm->strings_size - offset;
 		text.data = shm->strings + offset;
-		text.size = (size_t) (shm->strings_size - offset);
+		text.size = left < HEALTH_NAME_SIZE ? (size_t) left
+		                                    : HEALTH_NAME_SIZE - 1;
 		end = memchr(text.data, '\0', text.size);
 		if (end != NULL)
 			text.size = (size_t) ((const char *) end - text.data);

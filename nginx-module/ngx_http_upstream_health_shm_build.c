@@ -170,6 +170,10 @@ ngx_http_upstream_health_shm_give_up_build(
     if (snapshot) {
         ngx_http_upstream_health_shm_let_go(snapshot);
     }
+
+    /* what it was begun in place of */
+
+    ngx_http_upstream_health_shm_look_again(hscf);
 }
 
 

@@ -278,6 +278,7 @@ struct ngx_http_upstream_health_shm_srv_conf_s {
 
     ngx_http_upstream_health_shm_snapshot_t  *snapshot;
     ngx_http_upstream_health_shm_build_t     *build;     /* of the next one */
+    ngx_msec_t                                later;     /* not before */
     ngx_http_upstream_rr_peer_t              *slot;
 
     /* all that any of its hosts wants to be told of live traffic */

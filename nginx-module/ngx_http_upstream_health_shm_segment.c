@@ -288,6 +288,7 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
     uint64_t                                  until_us;
     ngx_uint_t                                i;
     ngx_msec_t                                delay;
+    ngx_core_conf_t                          *ccf;
     ngx_http_upstream_health_shm_segment_t  **segment;
 
     /* without a master process a newer cycle may do without us */
@@ -323,6 +324,15 @@ ngx_http_upstream_health_shm_handler(ngx_event_t *ev)
     }
 
     ngx_add_timer(ev, delay);
+
+    /* with "timer_resolution", no timer expires before the next tick of that */
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(hmcf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    if (delay == 1 && ccf->timer_resolution) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
 }
 
 
@@ -370,6 +380,10 @@ ngx_http_upstream_health_shm_follow(
 
     if (rc == NGX_ERROR) {
         ngx_http_upstream_health_shm_refuse(segment);
+
+        /* without the memory for it, again at the next tick */
+
+        renewing = 0;
     }
 
     segment->renewing = (rc == NGX_AGAIN);

@@ -18,17 +18,38 @@ ngx_int_t
 ngx_http_upstream_health_shm_renew_snapshot(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t *work)
 {
-    /* without the memory for it, again at the next tick */
+    ngx_int_t  rc;
 
-    if (hscf->build == NULL
-        && (!(hscf->foreign || hscf->outdated)
-            || ngx_http_upstream_health_shm_begin_build(hscf) != NGX_OK))
-    {
+    if (hscf->build == NULL) {
+
+        if (!(hscf->foreign || hscf->outdated)
+            || (ngx_msec_int_t) (hscf->later - ngx_current_msec) > 0)
+        {
+            return NGX_OK;
+        }
+
+        /* those before it go first, or one would wait behind each that comes */
+
+        if (ngx_http_upstream_health_shm_bury(work) != NGX_OK) {
+            return NGX_AGAIN;
+        }
+    }
+
+    rc = (hscf->build || ngx_http_upstream_health_shm_begin_build(hscf)
+                         == NGX_OK)
+         ? ngx_http_upstream_health_shm_go_on_building(hscf, work)
+         : NGX_ERROR;
+
+    if (rc == NGX_ERROR) {
+
+        /* without the memory for it, again at the next tick */
+
+        hscf->later = ngx_current_msec + NGX_HTTP_UPSTREAM_HEALTH_SHM_TICK;
+
         return NGX_OK;
     }
 
-    return (ngx_http_upstream_health_shm_go_on_building(hscf, work)
-            == NGX_AGAIN) ? NGX_AGAIN : NGX_OK;
+    return rc;
 }
 
 

@@ -71,6 +71,17 @@ static ngx_uint_t ngx_http_upstream_health_shm_is_down(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, ngx_uint_t n);
 
 
+/* Hosts are of another file, or may be the next snapshot's already: events are
+ * acted on when that is in force. */
+
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_behind(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf)
+{
+    return hscf->foreign || hscf->build;
+}
+
+
 /* Brings all peers of an upstream in line, whatever was done before; NGX_AGAIN:
  * but for some that are to come in. */
 
@@ -98,11 +109,16 @@ ngx_http_upstream_health_shm_refresh(
         return NGX_AGAIN;
     }
 
-    hscf->seq = hscf->segment->seq;
-
     if (hscf->pooled) {
+
+        if (!ngx_http_upstream_health_shm_behind(hscf)) {
+            hscf->seq = hscf->segment->seq;
+        }
+
         return NGX_OK;
     }
+
+    hscf->seq = hscf->segment->seq;
 
 #if (NGX_HTTP_UPSTREAM_HEALTH_SHM_RESOLVE)
 
@@ -277,7 +293,7 @@ ngx_http_upstream_health_shm_sync(
 
         hscf->generation = segment->generation;
 
-        if (!hscf->foreign) {
+        if (!ngx_http_upstream_health_shm_behind(hscf)) {
             hscf->seq = segment->seq;
         }
     }

@@ -7,7 +7,9 @@ import random
 import re
 import resource
 import signal
+import struct
 import subprocess
+import time
 
 import pytest
 
@@ -124,6 +126,31 @@ def test_what_is_no_segment_at_all(folder, kind):
             assert crowd.get(20) == {200: 20}
             settle()
             assert len(nginx.health_lines("health is ignored")) == 1
+
+
+def test_texts_without_an_end(folder):
+    """The names of all pools are one text of 32 MB: nobody looks for its end."""
+    pools, size = 4000, 32 << 20
+    ats, at = [], HEADER_SIZE
+    for part in (64 * pools, 0, size, 64 * pools, 0, 16, 832, 2 * 896):
+        ats.append(at)
+        at += (part + 63) // 64 * 64
+    header = struct.pack("<QIIQQQIIII3QQ5Q", 0x636865636b736870, 2,
+                         HEADER_SIZE, at, 1, 1, pools, 0, 2, 2, *ats[:3], size,
+                         *ats[3:])
+    path = folder / "health.shm"
+    with open(path, "wb") as file:
+        file.write(header)
+        file.seek(ats[2])
+        file.write(b"x" * (size - 1))
+        file.truncate(at)
+    with Backends(1) as backends:
+        with Nginx(folder, upstream(backends, folder), workers=1) as nginx:
+            started = time.monotonic()
+            assert nginx.get().status == 200
+            assert time.monotonic() - started < 1
+            nginx.log.wait("does not know these servers|is not usable")
+            assert nginx.health_lines("is not usable") == []
 
 
 def flips(data, count, seed, tables=True):

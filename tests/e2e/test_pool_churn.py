@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from nginx import Nginx, free_port
+from nginx import Nginx, free_port, wait_for
 from pools import pool, serves, upstream, worker_memory
 from segment import Segment
 
@@ -101,3 +101,29 @@ def load(nginx, churn):
         if churn.count % 20 == 0:
             sizes.append(sum(worker_memory(nginx)))
     return wrk.stdout.read(), sizes
+
+
+def test_weights_change_faster_than_a_worker_follows(folder):
+    """To hash, each is another snapshot.  Those before it go meanwhile, and do
+    not pile up until there is peace."""
+    count = 20000
+    with Segment(folder / "health.shm") as segment:
+        segment.tell("pool p web 0 hash")
+        segment.tell_all([f"host h{n} 127.1.{n // 256}.{n % 256}:9 weight=10"
+                          for n in range(count)])
+        segment.tell("activate")
+        with Nginx(folder, upstream(folder) + "proxy_next_upstream off;",
+                   workers=1, level="crit") as nginx:
+            wait_for(lambda: nginx.get().headers["X-Upstream"] != "web",
+                     "the many")
+            sizes = []
+            until = time.monotonic() + 4
+            while time.monotonic() < until:
+                host = len(sizes) % count
+                segment.weigh(f"p/h{host}", 20 * 256, 20)
+                nginx.get()
+                sizes.append(worker_memory(nginx)[0])
+                time.sleep(0.01)
+            print("kB:", sizes[::10])
+            # one that serves, one that comes and one that goes
+            assert max(sizes) < sizes[0] * 3

@@ -2,6 +2,7 @@
 """Pool mode when something is wrong: no segment or a bad one, a silent writer,
 hosts that fail, limits that are reached."""
 
+import resource
 import struct
 import time
 
@@ -214,6 +215,83 @@ def test_65536_hosts(folder, balance):
             nginx.get()
             segment.pools({pool("q"): backends})
             wait_for(lambda: crowd.get(8) == {200: 8}, "the one again")
+
+
+def many_beside(segment, backend, count=65536):
+    """The next topology: hosts where nobody listens, and one more."""
+    segment.tell("pool p web 0 hash")
+    segment.tell(f"host {backend.name} {backend.address}")
+    segment.tell_all([f"host h{n} 127.1.{n // 256}.{n % 256}:9"
+                      for n in range(count)])
+    segment.tell("activate")
+
+
+def test_what_was_not_acted_on_is_not_claimed(folder):
+    """While the next hosts are taken over, those before them serve, whatever
+    has happened to them since: $upstream_health_seq tells."""
+    with Backends(1) as (a,), Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p", 0, "hash"): [a]})
+        with Nginx(folder, upstream(folder)
+                   + "add_header X-Seq $upstream_health_seq always;"
+                   + "proxy_next_upstream off;", workers=1) as nginx:
+            assert nginx.get().status == 200
+            many_beside(segment, a)
+            seq = segment.set("p/a", "down")
+            answers = []
+            wait_for(lambda: (answers.append(nginx.get()), "127.1." in
+                              answers[-1].headers["X-Upstream"])[1],
+                     "the many")
+            assert len(answers) > 1
+            for answer in answers[:-1]:
+                assert int(answer.headers["X-Seq"] or 0) < seq
+            wait_for(lambda: int(nginx.get().headers["X-Seq"] or 0) == seq,
+                     "the event")
+
+
+def test_a_coarse_clock(folder):
+    """Turns of the event loop go on between its ticks."""
+    with Backends(1) as (a,), Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p", 0, "hash"): [a]})
+        with Nginx(folder, upstream(folder) + "proxy_next_upstream off;",
+                   workers=1, main="timer_resolution 500ms;") as nginx:
+            assert nginx.get().status == 200
+            many_beside(segment, a)
+            wait_for(lambda: "127.1." in nginx.get().headers["X-Upstream"],
+                     "the many", timeout=4)
+
+
+def test_no_memory_for_the_next_hosts(folder):
+    """Those before them serve.  A worker asks for more once a second and gives
+    back what it got in vain: neither its memory nor its log fills up."""
+    count = 65536
+    size = count * 1024 + (8 << 20)  # of the file, roughly
+    with Backends(1) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p", 0, "hash"): backends})
+        with Nginx(folder, upstream(folder) + "proxy_next_upstream off;",
+                   workers=1, level="emerg",
+                   main="user root;") as nginx:  # as we are: prlimit
+            nginx.expect("(malloc|posix_memalign).*failed")
+            assert nginx.get().status == 200
+            pid = nginx.worker_pids()[0]
+            _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+            with open(f"/proc/{pid}/statm") as file:
+                used = int(file.read().split()[0]) * resource.getpagesize()
+            resource.prlimit(pid, resource.RLIMIT_AS,
+                             (used + size + (20 << 20), hard))
+
+            segment.tell("pool many web 0 hash")
+            segment.tell_all([f"host h{n} 127.1.{n // 256}.{n % 256}:9"
+                              for n in range(count)])
+            segment.tell("activate")
+            nginx.log.wait("emerg")
+            for _ in range(3):
+                settle()
+                assert nginx.get().status == 200
+            assert len(nginx.log.lines("emerg")) < 40
+
+            resource.prlimit(pid, resource.RLIMIT_AS, (hard, hard))
+            wait_for(lambda: "127.1." in nginx.get().headers["X-Upstream"],
+                     "the many")
 
 
 # --- hosts -----------------------------------------------------------------
