@@ -229,19 +229,18 @@ static void schedule_next(struct rounds *rounds, struct target *target,
 	const struct settings *settings = target->hosts->config->settings;
 	uint64_t turn =
 		segment_writer_detail(rounds->writer, target->index)->probes;
-	uint64_t due_us;
+	uint64_t every_us = rounds_interval_us(target);
+	uint64_t now_us = monotonic_us(), due_us;
 
 	if (target->out_of_turn) {
+		/* the first host's phase is 0, and it has just been probed */
+		due_us = schedule_phase_us(target->index, every_us);
 		target->out_of_turn = false;
-		schedule_set(
-			&rounds->schedule, &target->timer,
-			monotonic_us() +
-				schedule_phase_us(target->index,
-		                                  rounds_interval_us(target)));
+		schedule_set(&rounds->schedule, &target->timer,
+		             now_us + (due_us ? due_us : every_us));
 		return;
 	}
-	due_us = schedule_next_us(was_due_us, monotonic_us(),
-	                          rounds_interval_us(target),
+	due_us = schedule_next_us(was_due_us, now_us, every_us,
 	                          settings->jitter_percent, target->index,
 	                          turn);
 	if (target->confirming)

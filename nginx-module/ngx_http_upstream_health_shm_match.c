@@ -30,6 +30,9 @@ static ngx_int_t ngx_http_upstream_health_shm_add_address(
     ngx_http_upstream_health_shm_srv_conf_t *hscf, uint32_t host);
 static ngx_int_t ngx_http_upstream_health_shm_add_members(
     ngx_http_upstream_health_shm_srv_conf_t *hscf);
+static void ngx_http_upstream_health_shm_fill_list(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_list_t *list);
 static int ngx_libc_cdecl ngx_http_upstream_health_shm_cmp_addresses(
     const void *one, const void *two);
 static int ngx_libc_cdecl ngx_http_upstream_health_shm_cmp_members(
@@ -336,11 +339,9 @@ static ngx_int_t
 ngx_http_upstream_health_shm_add_members(
     ngx_http_upstream_health_shm_srv_conf_t *hscf)
 {
-    ngx_uint_t                              i, n;
-    ngx_http_upstream_rr_peer_t            *peer;
-    ngx_http_upstream_rr_peers_t           *peers;
-    ngx_http_upstream_health_shm_list_t    *list;
-    ngx_http_upstream_health_shm_member_t  *members;
+    ngx_uint_t                            i;
+    ngx_http_upstream_rr_peers_t         *peers;
+    ngx_http_upstream_health_shm_list_t  *list;
 
     peers = hscf->upstream->peer.data;
 
@@ -364,40 +365,75 @@ ngx_http_upstream_health_shm_add_members(
     hscf->complete = (peers->number != 0);
 
     for (i = 0; i < 2 && peers; i++, peers = peers->next) {
-
-        members = ngx_palloc(hscf->segment->pool, (peers->number + 1)
-                             * sizeof(ngx_http_upstream_health_shm_member_t));
-        if (members == NULL) {
-            return NGX_ERROR;
-        }
-
-        n = 0;
-
-        for (peer = peers->peer; peer && n < peers->number; peer = peer->next) {
-            members[n].peer = peer;
-            members[n].address = ngx_http_upstream_health_shm_find_sockaddr(
-                                          hscf, peer->sockaddr, peer->socklen);
-
-            if (members[n].address == NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE) {
-                hscf->complete = 0;
-            }
-
-            n++;
-        }
-
-        ngx_qsort(members, n, sizeof(ngx_http_upstream_health_shm_member_t),
-                  ngx_http_upstream_health_shm_cmp_members);
-
         list = &hscf->lists[i];
 
         list->peers = peers;
         list->peer = peers->peer;
         list->number = peers->number;
-        list->members = members;
-        list->nmembers = n;
+        list->nmembers = 0;
+
+        list->members = ngx_palloc(hscf->segment->pool, (list->number + 1)
+                             * sizeof(ngx_http_upstream_health_shm_member_t));
+        if (list->members == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_upstream_health_shm_fill_list(hscf, list);
+
+        ngx_qsort(list->members, list->nmembers,
+                  sizeof(ngx_http_upstream_health_shm_member_t),
+                  ngx_http_upstream_health_shm_cmp_members);
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Some other module may change a list of a zone: it is let go of now and then,
+ * for those who wait to pick a peer, and left to those who walk all of it if it
+ * is another one then.
+ */
+
+static void
+ngx_http_upstream_health_shm_fill_list(
+    ngx_http_upstream_health_shm_srv_conf_t *hscf,
+    ngx_http_upstream_health_shm_list_t *list)
+{
+    ngx_uint_t                              end;
+    ngx_http_upstream_rr_peer_t            *peer;
+    ngx_http_upstream_rr_peers_t           *peers;
+    ngx_http_upstream_health_shm_member_t  *member;
+
+    peers = list->peers;
+    peer = list->peer;
+
+    while (peer && list->nmembers < list->number) {
+        end = ngx_min(list->nmembers + NGX_HTTP_UPSTREAM_HEALTH_SHM_AT_ONCE,
+                      list->number);
+
+        ngx_http_upstream_rr_peers_rlock(peers);
+
+        if (!ngx_http_upstream_health_shm_same(list, peers)) {
+            list->nmembers = 0;
+            hscf->complete = 0;
+            peer = NULL;
+        }
+
+        for ( /* void */ ; peer && list->nmembers < end; peer = peer->next) {
+            member = &list->members[list->nmembers++];
+
+            member->peer = peer;
+            member->address = ngx_http_upstream_health_shm_find_sockaddr(
+                                          hscf, peer->sockaddr, peer->socklen);
+
+            if (member->address == NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE) {
+                hscf->complete = 0;
+            }
+        }
+
+        ngx_http_upstream_rr_peers_unlock(peers);
+    }
 }
 
 

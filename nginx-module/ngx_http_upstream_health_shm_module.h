@@ -119,6 +119,11 @@ typedef struct {
 } ngx_http_upstream_health_shm_member_t;
 
 
+/* peers that are looked at under one lock */
+
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_AT_ONCE  256
+
+
 /* a list of peers as it was when its members were written down */
 
 typedef struct {
@@ -349,6 +354,18 @@ ngx_http_upstream_health_shm_changed(
 #endif
 
     return 0;
+}
+
+
+/* Is it still the list that was written down?  Under the lock of `peers`. */
+
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_same(ngx_http_upstream_health_shm_list_t *list,
+    ngx_http_upstream_rr_peers_t *peers)
+{
+    return list->peers == peers
+           && list->peer == peers->peer
+           && list->number == peers->number;
 }
 
 

@@ -26,6 +26,10 @@
 
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS  (8 * sizeof(uintptr_t))
 
+/* where connections fail at once, all tries of a request are made in one turn,
+ * and with many refusals each costs O(hosts) */
+#define NGX_HTTP_UPSTREAM_HEALTH_SHM_MOST_TRIES  256
+
 
 typedef struct {
     ngx_http_upstream_health_shm_peer_data_t  hp;      /* must be first */
@@ -125,7 +129,10 @@ ngx_http_upstream_health_shm_init_pool_peer(ngx_http_request_t *r,
         pc->notify = ngx_http_upstream_health_shm_notify_pool_peer;
     }
 
-    pc->tries = pp->snapshot ? pp->snapshot->usable : 0;
+    pc->tries = pp->snapshot
+                ? ngx_min(pp->snapshot->usable,
+                          NGX_HTTP_UPSTREAM_HEALTH_SHM_MOST_TRIES)
+                : 0;
 
 #if (NGX_HTTP_SSL || NGX_COMPAT)
     pc->set_session = ngx_http_upstream_health_shm_set_pool_session;

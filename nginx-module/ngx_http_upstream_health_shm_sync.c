@@ -34,9 +34,6 @@
 #include "ngx_http_upstream_health_shm_pool.h"
 
 
-/* peers that are looked at under one lock */
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_AT_ONCE  256
-
 /* hosts that are looked at one by one */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_CHANGES  4096
 
@@ -60,9 +57,6 @@ static void ngx_http_upstream_health_shm_sync_members(
     ngx_http_upstream_health_shm_list_t *list);
 static ngx_uint_t ngx_http_upstream_health_shm_may_write(
     ngx_http_upstream_health_shm_srv_conf_t *hscf,
-    ngx_http_upstream_rr_peers_t *peers);
-static ngx_uint_t ngx_http_upstream_health_shm_same(
-    ngx_http_upstream_health_shm_list_t *list,
     ngx_http_upstream_rr_peers_t *peers);
 static void ngx_http_upstream_health_shm_set(
     ngx_http_upstream_rr_peers_t *peers, ngx_http_upstream_rr_peer_t *peer,
@@ -442,7 +436,7 @@ done:
 }
 
 
-/* the next two are under the lock of `peers`, too */
+/* under the lock of `peers`, too */
 
 static ngx_uint_t
 ngx_http_upstream_health_shm_may_write(
@@ -458,16 +452,6 @@ ngx_http_upstream_health_shm_may_write(
 #endif
 
     return 1;
-}
-
-
-static ngx_uint_t
-ngx_http_upstream_health_shm_same(ngx_http_upstream_health_shm_list_t *list,
-    ngx_http_upstream_rr_peers_t *peers)
-{
-    return list->peers == peers
-           && list->peer == peers->peer
-           && list->number == peers->number;
 }
 
 

@@ -158,6 +158,9 @@ def test_a_probe_now(folder):
             assert host["probes"] == before + 1
             assert host["history"][0]["outcome"] == "L7OK"
             assert host["history"][0]["total_us"] > 0
+            # and no other one follows it
+            status, host = rest.post("/v1/pools/web/hosts/a/probe")
+            assert host["probes"] == before + 2
             assert error_of(rest.post("/v1/pools/web/hosts/x/probe"))[0] == 404
 
 

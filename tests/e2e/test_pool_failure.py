@@ -332,6 +332,18 @@ def test_many_hosts_are_tried_once(folder):
                 assert len(tried) == len(set(tried)) == 80
 
 
+def test_of_very_many_hosts_some_are_tried(folder):
+    """All that fail at once are tried before anybody else is served."""
+    with Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p", 0, "hash"): [
+            (f"127.1.{n >> 8}.{n & 255}:{port}", "max_fails=0")
+            for port in [free_port()] for n in range(1000)]})
+        with Nginx(folder, upstream(folder)
+                   + "error_page 502 = @none;") as nginx:
+            tried = addresses(nginx.get())
+            assert len(tried) == len(set(tried)) == 256
+
+
 @pytest.mark.parametrize("tries", [1, 2])
 def test_proxy_next_upstream_tries(folder, tries):
     with Backends(4) as backends, Segment(folder / "health.shm") as segment:

@@ -80,6 +80,17 @@ size_t ngx_sock_ntop(struct sockaddr *address, socklen_t size, u_char *text,
 	return 7;
 }
 
+/* Nobody shares the peers. */
+void ngx_rwlock_rlock(ngx_atomic_t *lock)
+{
+	HOLDS(!lock);
+}
+
+void ngx_rwlock_unlock(ngx_atomic_t *lock)
+{
+	HOLDS(!lock);
+}
+
 /* Nobody looks at the words. */
 ngx_int_t ngx_http_upstream_health_shm_refresh(conf_t *conf)
 {
