@@ -10,6 +10,7 @@
 
 #include "changes.h"
 #include "config_loader.h"
+#include "config_state.h"
 
 #include <sys/stat.h>
 
@@ -94,6 +95,9 @@ static void on_made(void *owner, struct config_made *made)
 	check_orders(made);
 	result->changes = json_incref(made->changes);
 	result->notes = made->notes.count;
+	/* as a start does when the segment is its own */
+	if (made->unkept)
+		HOLDS(config_state_write(directory, made->changes) == 0);
 	stream = open_memstream(&result->config, &size);
 	HOLDS(stream);
 	config_print(made->config, stream);
