@@ -70,6 +70,9 @@ static int ngx_libc_cdecl ngx_http_upstream_health_shm_cmp_ranks(
     const void *one, const void *two);
 
 
+static ngx_uint_t  ngx_http_upstream_health_shm_builds;
+
+
 ngx_int_t
 ngx_http_upstream_health_shm_begin_build(
     ngx_http_upstream_health_shm_srv_conf_t *hscf)
@@ -168,7 +171,7 @@ ngx_http_upstream_health_shm_give_up_build(
     ngx_http_upstream_health_shm_end_build(b);
 
     if (snapshot) {
-        ngx_http_upstream_health_shm_let_go(snapshot);
+        ngx_http_upstream_health_shm_retire(snapshot);
     }
 
     /* what it was begun in place of */
@@ -234,8 +237,10 @@ ngx_http_upstream_health_shm_lay_out(ngx_http_upstream_health_shm_build_t *b)
         return NGX_ERROR;
     }
 
-    snapshot->refs = 1;
+    snapshot->number = ++ngx_http_upstream_health_shm_builds;
     snapshot->pool = pool;
+
+    b->known.number = snapshot->number;
 
     b->snapshot = snapshot;
 
@@ -331,9 +336,9 @@ ngx_http_upstream_health_shm_add_tier(ngx_http_upstream_health_shm_build_t *b,
 
         tier->nhosts++;
         snapshot->nhosts++;
-        snapshot->unusable += (host->sockaddr == NULL);
+        snapshot->unusable += (host->live->sockaddr == NULL);
 
-        b->names[i] = host->name;
+        b->names[i] = host->live->name;
         b->weights[i] = host->weight;
         b->configured[i] = host->configured;
     }
@@ -364,7 +369,8 @@ ngx_http_upstream_health_shm_add_host(ngx_http_upstream_health_shm_build_t *b,
     ngx_http_upstream_health_shm_host_t *host, uint32_t number,
     ngx_uint_t hash)
 {
-    const struct health_host  *h;
+    const struct health_host              *h;
+    ngx_http_upstream_health_shm_place_t   place;
 
     h = &b->shm->hosts[number];
 
@@ -381,20 +387,14 @@ ngx_http_upstream_health_shm_add_host(ngx_http_upstream_health_shm_build_t *b,
                                                                       number)
                             : 1;
 
-    if (ngx_http_upstream_health_shm_set_address(host, b->shm, number,
-                                                 b->snapshot->pool)
-        == NGX_ERROR)
-    {
+    ngx_http_upstream_health_shm_locate(&place, b->shm, number);
+
+    host->live = ngx_http_upstream_health_shm_get_live(&b->known, &place);
+    if (host->live == NULL) {
         return NGX_ERROR;
     }
 
     host->weight = ngx_http_upstream_health_shm_weight(b->conf, host);
-
-    host->live = ngx_http_upstream_health_shm_get_live(&b->known,
-                                                       host->identity);
-    if (host->live == NULL) {
-        return NGX_ERROR;
-    }
 
     ngx_http_upstream_health_shm_add_observe(b->conf, h);
 

@@ -9,8 +9,8 @@
  * request.
  *
  * A host is the same one in the next topology if pool, id and address are.
- * They are compared by 64 bits of hash: should two ever be mistaken for each
- * other, one inherits the failures of the other.
+ * Pool and id are compared by hash: should two of one address ever be mistaken
+ * for each other, one inherits the failures of the other.
  */
 
 
@@ -24,41 +24,32 @@ static uint64_t ngx_http_upstream_health_shm_identity(struct health_shm *shm,
     uint32_t number, ngx_str_t *name);
 
 
-/* NGX_DECLINED: it has no address that could be connected to */
+/* Without an address that could be connected to, it has none. */
 
-ngx_int_t
-ngx_http_upstream_health_shm_set_address(
-    ngx_http_upstream_health_shm_host_t *host, struct health_shm *shm,
-    uint32_t number, ngx_pool_t *pool)
+void
+ngx_http_upstream_health_shm_locate(
+    ngx_http_upstream_health_shm_place_t *place, struct health_shm *shm,
+    uint32_t number)
 {
-    u_char          text[NGX_SOCKADDR_STRLEN];
-    ngx_int_t       rc;
-    ngx_sockaddr_t  sa;
+    ngx_memzero(&place->sockaddr, sizeof(ngx_sockaddr_t));
 
-    ngx_memzero(&sa, sizeof(ngx_sockaddr_t));
+    place->name.data = place->text;
+    place->name.len = 0;
 
-    rc = ngx_http_upstream_health_shm_set_sockaddr(&sa, &host->socklen, shm,
-                                                   number);
+    if (ngx_http_upstream_health_shm_set_sockaddr(&place->sockaddr,
+                                                  &place->socklen, shm, number)
+        == NGX_OK)
+    {
+        place->name.len = ngx_sock_ntop(&place->sockaddr.sockaddr,
+                                        place->socklen, place->text,
+                                        NGX_SOCKADDR_STRLEN, 1);
 
-    if (rc == NGX_OK) {
-        host->name.len = ngx_sock_ntop(&sa.sockaddr, host->socklen, text,
-                                       NGX_SOCKADDR_STRLEN, 1);
-
-        host->name.data = ngx_pnalloc(pool, host->name.len);
-        host->sockaddr = ngx_palloc(pool, host->socklen);
-
-        if (host->name.data == NULL || host->sockaddr == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(host->name.data, text, host->name.len);
-        ngx_memcpy(host->sockaddr, &sa, host->socklen);
+    } else {
+        place->socklen = 0;
     }
 
-    host->identity = ngx_http_upstream_health_shm_identity(shm, number,
-                                                           &host->name);
-
-    return rc;
+    place->identity = ngx_http_upstream_health_shm_identity(shm, number,
+                                                            &place->name);
 }
 
 

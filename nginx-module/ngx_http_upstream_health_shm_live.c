@@ -3,10 +3,9 @@
  * Lives: what this worker's traffic has told of a host, handed on from one
  * topology to the next.
  *
- * A live belongs to the snapshots that name it, and each of them names it once:
- * a host of the one before is handed on to one host only, whatever the file
- * says.  Many that hash alike, which only a file that is not ours could hold,
- * begin anew rather than be looked for one by one.
+ * A snapshot names each live once: a host of the one before is handed on to one
+ * host only, whatever the file says.  Many that hash alike, which only a file
+ * that is not ours could hold, begin anew rather than be looked for one by one.
  */
 
 
@@ -16,7 +15,9 @@
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES  64
 
 
-static ngx_uint_t  ngx_http_upstream_health_shm_builds;
+static ngx_http_upstream_health_shm_live_t *
+    ngx_http_upstream_health_shm_create_live(
+    ngx_http_upstream_health_shm_place_t *place);
 
 
 /* NGX_AGAIN: there is no work left, but there are hosts */
@@ -27,16 +28,15 @@ ngx_http_upstream_health_shm_know(ngx_http_upstream_health_shm_known_t *known,
     ngx_uint_t *work)
 {
     ngx_uint_t                            k, n;
-    ngx_http_upstream_health_shm_host_t  *host;
+    ngx_http_upstream_health_shm_live_t  *live;
 
-    if (known->hosts == NULL) {
+    if (known->lives == NULL) {
         for (n = 2; n < 2 * before->nhosts; n *= 2) { /* void */ }
 
         known->places = n;
-        known->number = ++ngx_http_upstream_health_shm_builds;
-        known->hosts = ngx_pcalloc(temp,
-                           n * sizeof(ngx_http_upstream_health_shm_host_t *));
-        if (known->hosts == NULL) {
+        known->lives = ngx_pcalloc(temp,
+                           n * sizeof(ngx_http_upstream_health_shm_live_t *));
+        if (known->lives == NULL) {
             return NGX_ERROR;
         }
     }
@@ -47,13 +47,13 @@ ngx_http_upstream_health_shm_know(ngx_http_upstream_health_shm_known_t *known,
             return NGX_AGAIN;
         }
 
-        host = &before->hosts[known->done];
+        live = before->hosts[known->done].live;
 
         for (k = 0; k < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; k++) {
-            n = (host->identity + k) & (known->places - 1);
+            n = (live->identity + k) & (known->places - 1);
 
-            if (known->hosts[n] == NULL) {
-                known->hosts[n] = host;
+            if (known->lives[n] == NULL) {
+                known->lives[n] = live;
                 break;
             }
         }
@@ -67,36 +67,69 @@ ngx_http_upstream_health_shm_know(ngx_http_upstream_health_shm_known_t *known,
 
 ngx_http_upstream_health_shm_live_t *
 ngx_http_upstream_health_shm_get_live(
-    ngx_http_upstream_health_shm_known_t *known, uint64_t identity)
+    ngx_http_upstream_health_shm_known_t *known,
+    ngx_http_upstream_health_shm_place_t *place)
 {
     ngx_uint_t                            k;
-    ngx_http_upstream_health_shm_host_t  *host;
     ngx_http_upstream_health_shm_live_t  *live;
 
-    for (k = 0; known->hosts && k < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; k++) {
-        host = known->hosts[(identity + k) & (known->places - 1)];
+    for (k = 0; known->lives && k < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; k++) {
+        live = known->lives[(place->identity + k) & (known->places - 1)];
 
-        if (host == NULL) {
+        if (live == NULL) {
             break;
         }
 
-        if (host->identity == identity
-            && host->live->taken != known->number)
+        if (live->identity == place->identity
+            && live->taken != known->number
+            && live->name.len == place->name.len
+            && ngx_memcmp(live->name.data, place->name.data, live->name.len)
+               == 0)
         {
-            host->live->taken = known->number;
-            host->live->refs++;
+            live->taken = known->number;
+            live->refs++;
 
-            return host->live;
+            return live;
         }
     }
 
-    live = ngx_calloc(sizeof(ngx_http_upstream_health_shm_live_t),
-                      ngx_cycle->log);
+    return ngx_http_upstream_health_shm_create_live(place);
+}
+
+
+/* in one piece of memory with its address and its name */
+
+static ngx_http_upstream_health_shm_live_t *
+ngx_http_upstream_health_shm_create_live(
+    ngx_http_upstream_health_shm_place_t *place)
+{
+    u_char                               *p;
+    ngx_http_upstream_health_shm_live_t  *live;
+
+    live = ngx_calloc(sizeof(ngx_http_upstream_health_shm_live_t)
+                      + place->socklen + place->name.len, ngx_cycle->log);
     if (live == NULL) {
         return NULL;
     }
 
     live->refs = 1;
+    live->identity = place->identity;
+
+    if (place->socklen == 0) {
+        return live;
+    }
+
+    p = (u_char *) (live + 1);
+
+    live->sockaddr = (struct sockaddr *) p;
+    live->socklen = place->socklen;
+
+    p = ngx_cpymem(p, &place->sockaddr, place->socklen);
+
+    live->name.data = p;
+    live->name.len = place->name.len;
+
+    ngx_memcpy(p, place->name.data, place->name.len);
 
     return live;
 }

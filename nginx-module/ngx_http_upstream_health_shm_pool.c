@@ -2,13 +2,13 @@
  *
  * The peer of a request to an upstream without servers.
  *
- * A request keeps the snapshot that it began with, its retries included, so
- * that no host is tried twice and nothing moves under it.  Yet a retry goes to
- * no host that is out by now: whether one takes requests is with what outlives
- * the snapshots.
+ * Each try is of the snapshot in force: a request that waited long for a host
+ * goes on to one that is there now, and holds no more than the hosts that it
+ * was sent to.  It tries none of them twice, also if they have got another
+ * place meanwhile.
  *
- * The snapshot is held by the memory pool of the request rather than until the
- * peer is freed: the names of hosts are asked for when the request is logged.
+ * They are held by the memory pool of the request rather than until the peer is
+ * freed: their names are asked for when the request is logged.
  *
  * A host that is picked is put into the slot, the only peer of the balancer
  * that we wrap, for as long as that one hands it out (see placeholder.c).
@@ -24,37 +24,61 @@
 #include "ngx_http_upstream_health_shm_pool.h"
 
 
-#define NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS  (8 * sizeof(uintptr_t))
-
 /* where connections fail at once, all tries of a request are made in one turn,
  * and with many refusals each costs O(hosts) */
 #define NGX_HTTP_UPSTREAM_HEALTH_SHM_MOST_TRIES  256
 
 
+/* a host that a request was sent to */
+
+typedef struct ngx_http_upstream_health_shm_held_s
+    ngx_http_upstream_health_shm_held_t;
+
+struct ngx_http_upstream_health_shm_held_s {
+    ngx_http_upstream_health_shm_live_t      *live;
+    ngx_http_upstream_health_shm_held_t      *next;
+    ngx_uint_t                                tried;   /* not again */
+};
+
+
 typedef struct {
     ngx_http_upstream_health_shm_peer_data_t  hp;      /* must be first */
 
-    ngx_pool_t                               *pool;
-    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
-    ngx_http_upstream_health_shm_host_t      *host;
-    ngx_http_upstream_health_shm_tier_t      *tier;    /* of the host */
-    uintptr_t                                *tried;   /* NULL: none */
-    uintptr_t                                 data;
+    ngx_http_request_t                       *request;
+    ngx_http_upstream_health_shm_held_t      *held;    /* the last one first */
+    ngx_http_upstream_health_shm_held_t       first;
+    ngx_uint_t                                tried;   /* of those held */
     ngx_uint_t                                closed;  /* kept connections */
+
+    /* of the last pick; 0: there was none */
+
+    ngx_http_upstream_health_shm_tier_t      *tier;    /* during a pick */
+    ngx_uint_t                                snapshot; /* its number */
+    uint32_t                                  number;  /* in the segment */
+    uint32_t                                  max_fails;
+
     uint32_t                                  key;
+    unsigned                                  keyed:1;
 } ngx_http_upstream_health_shm_pool_peer_t;
 
 
-static ngx_int_t ngx_http_upstream_health_shm_hold(ngx_http_request_t *r,
-    ngx_http_upstream_health_shm_pool_peer_t *pp);
 static void ngx_http_upstream_health_shm_cleanup(void *data);
 static ngx_int_t ngx_http_upstream_health_shm_get_pool_peer(
     ngx_peer_connection_t *pc, void *data);
+static ngx_int_t ngx_http_upstream_health_shm_find_key(
+    ngx_http_upstream_health_shm_pool_peer_t *pp);
 static ngx_http_upstream_health_shm_host_t *
     ngx_http_upstream_health_shm_pick(
-    ngx_http_upstream_health_shm_pool_peer_t *pp);
+    ngx_http_upstream_health_shm_pool_peer_t *pp,
+    ngx_http_upstream_health_shm_snapshot_t *snapshot);
 static ngx_uint_t ngx_http_upstream_health_shm_usable(void *data,
     ngx_uint_t i);
+static ngx_uint_t ngx_http_upstream_health_shm_has_tried(
+    ngx_http_upstream_health_shm_pool_peer_t *pp,
+    ngx_http_upstream_health_shm_live_t *live);
+static ngx_inline ngx_int_t ngx_http_upstream_health_shm_hold(
+    ngx_http_upstream_health_shm_pool_peer_t *pp,
+    ngx_http_upstream_health_shm_live_t *live);
 static ngx_int_t ngx_http_upstream_health_shm_hand_out(
     ngx_peer_connection_t *pc, ngx_http_upstream_health_shm_pool_peer_t *pp,
     ngx_http_upstream_health_shm_host_t *host);
@@ -67,7 +91,7 @@ static void ngx_http_upstream_health_shm_observe_host(
     ngx_uint_t state);
 static void ngx_http_upstream_health_shm_judge_host(ngx_peer_connection_t *pc,
     ngx_http_upstream_health_shm_pool_peer_t *pp, ngx_uint_t state);
-static ngx_int_t ngx_http_upstream_health_shm_mark_tried(
+static void ngx_http_upstream_health_shm_mark_tried(
     ngx_http_upstream_health_shm_pool_peer_t *pp);
 static void ngx_http_upstream_health_shm_notify_pool_peer(
     ngx_peer_connection_t *pc, void *data, ngx_uint_t type);
@@ -79,10 +103,25 @@ static void ngx_http_upstream_health_shm_save_pool_session(
 #endif
 
 
+/* there has been one, so there is one */
+
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_has_many(
+    ngx_http_upstream_health_shm_pool_peer_t *pp)
+{
+    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
+
+    snapshot = pp->hp.conf->snapshot;
+
+    return snapshot && snapshot->nhosts > 1;
+}
+
+
 ngx_int_t
 ngx_http_upstream_health_shm_init_pool_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us)
 {
+    ngx_pool_cleanup_t                        *cln;
     ngx_peer_connection_t                     *pc;
     ngx_http_upstream_health_shm_srv_conf_t   *hscf;
     ngx_http_upstream_health_shm_pool_peer_t  *pp;
@@ -90,25 +129,23 @@ ngx_http_upstream_health_shm_init_pool_peer(ngx_http_request_t *r,
     hscf = ngx_http_conf_upstream_srv_conf(us,
                                           ngx_http_upstream_health_shm_module);
 
-    pp = ngx_pcalloc(r->pool,
-                     sizeof(ngx_http_upstream_health_shm_pool_peer_t));
-    if (pp == NULL) {
+    cln = ngx_pool_cleanup_add(r->pool,
+                             sizeof(ngx_http_upstream_health_shm_pool_peer_t));
+    if (cln == NULL) {
         return NGX_ERROR;
     }
+
+    pp = cln->data;
+    ngx_memzero(pp, sizeof(ngx_http_upstream_health_shm_pool_peer_t));
+
+    cln->handler = ngx_http_upstream_health_shm_cleanup;
 
     if (ngx_http_upstream_health_shm_changed(hscf)) {
         ngx_http_upstream_health_shm_catch_up(hscf);
     }
 
     pp->hp.conf = hscf;
-    pp->pool = r->pool;
-    pp->snapshot = hscf->snapshot;
-
-    if (pp->snapshot
-        && ngx_http_upstream_health_shm_hold(r, pp) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+    pp->request = r;
 
     if (hscf->original_init_peer(r, us) != NGX_OK) {
         return NGX_ERROR;
@@ -129,8 +166,8 @@ ngx_http_upstream_health_shm_init_pool_peer(ngx_http_request_t *r,
         pc->notify = ngx_http_upstream_health_shm_notify_pool_peer;
     }
 
-    pc->tries = pp->snapshot
-                ? ngx_min(pp->snapshot->usable,
+    pc->tries = hscf->snapshot
+                ? ngx_min(hscf->snapshot->usable,
                           NGX_HTTP_UPSTREAM_HEALTH_SHM_MOST_TRIES)
                 : 0;
 
@@ -145,43 +182,18 @@ ngx_http_upstream_health_shm_init_pool_peer(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
-ngx_http_upstream_health_shm_hold(ngx_http_request_t *r,
-    ngx_http_upstream_health_shm_pool_peer_t *pp)
-{
-    ngx_str_t            key;
-    ngx_pool_cleanup_t  *cln;
-
-    if (pp->snapshot->hash) {
-        key = r->connection->addr_text;
-
-        if (pp->hp.conf->key
-            && ngx_http_complex_value(r, pp->hp.conf->key, &key) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        pp->key = ngx_murmur_hash2(key.data, key.len);
-    }
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    cln->handler = ngx_http_upstream_health_shm_cleanup;
-    cln->data = pp->snapshot;
-
-    pp->snapshot->refs++;
-
-    return NGX_OK;
-}
-
-
 static void
 ngx_http_upstream_health_shm_cleanup(void *data)
 {
-    ngx_http_upstream_health_shm_let_go(data);
+    ngx_http_upstream_health_shm_pool_peer_t  *pp = data;
+
+    ngx_http_upstream_health_shm_held_t  *held;
+
+    for (held = pp->held; held; held = held->next) {
+        held->live->tried -= held->tried;
+
+        ngx_http_upstream_health_shm_drop_live(held->live);
+    }
 }
 
 
@@ -193,6 +205,7 @@ ngx_http_upstream_health_shm_get_pool_peer(ngx_peer_connection_t *pc,
 
     ngx_http_upstream_health_shm_host_t      *host;
     ngx_http_upstream_health_shm_srv_conf_t  *hscf;
+    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
 
     hscf = pp->hp.conf;
 
@@ -201,9 +214,21 @@ ngx_http_upstream_health_shm_get_pool_peer(ngx_peer_connection_t *pc,
     }
 
     pp->hp.seq = hscf->seq;
-    pp->host = NULL;
+    pp->snapshot = 0;
 
-    host = pp->snapshot ? ngx_http_upstream_health_shm_pick(pp) : NULL;
+    snapshot = hscf->snapshot;
+    host = NULL;
+
+    if (snapshot) {
+
+        if (snapshot->hash && !pp->keyed
+            && ngx_http_upstream_health_shm_find_key(pp) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        host = ngx_http_upstream_health_shm_pick(pp, snapshot);
+    }
 
     if (host == NULL) {
         pc->cached = 0;
@@ -213,20 +238,48 @@ ngx_http_upstream_health_shm_get_pool_peer(ngx_peer_connection_t *pc,
         return NGX_BUSY;
     }
 
+    if (ngx_http_upstream_health_shm_hold(pp, host->live) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    pp->snapshot = snapshot->number;
+    pp->max_fails = host->max_fails;
+
     return ngx_http_upstream_health_shm_hand_out(pc, pp, host);
+}
+
+
+static ngx_int_t
+ngx_http_upstream_health_shm_find_key(
+    ngx_http_upstream_health_shm_pool_peer_t *pp)
+{
+    ngx_str_t            key;
+    ngx_http_request_t  *r;
+
+    r = pp->request;
+    key = r->connection->addr_text;
+
+    if (pp->hp.conf->key
+        && ngx_http_complex_value(r, pp->hp.conf->key, &key) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    pp->key = ngx_murmur_hash2(key.data, key.len);
+    pp->keyed = 1;
+
+    return NGX_OK;
 }
 
 
 /* The next tier takes over when nobody in the earlier ones takes a request. */
 
 static ngx_http_upstream_health_shm_host_t *
-ngx_http_upstream_health_shm_pick(ngx_http_upstream_health_shm_pool_peer_t *pp)
+ngx_http_upstream_health_shm_pick(ngx_http_upstream_health_shm_pool_peer_t *pp,
+    ngx_http_upstream_health_shm_snapshot_t *snapshot)
 {
-    ngx_uint_t                                i, t;
-    ngx_http_upstream_health_shm_tier_t      *tier;
-    ngx_http_upstream_health_shm_snapshot_t  *snapshot;
-
-    snapshot = pp->snapshot;
+    ngx_uint_t                            i, t;
+    ngx_http_upstream_health_shm_tier_t  *tier;
 
     for (t = snapshot->first; t < snapshot->ntiers; t++) {
         tier = &snapshot->tiers[t];
@@ -241,6 +294,7 @@ ngx_http_upstream_health_shm_pick(ngx_http_upstream_health_shm_pool_peer_t *pp)
                                       ngx_http_upstream_health_shm_usable, pp);
 
         if (i != NGX_HTTP_UPSTREAM_HEALTH_SHM_NONE) {
+            pp->number = tier->first + i;
             return &tier->hosts[i];
         }
     }
@@ -254,8 +308,6 @@ ngx_http_upstream_health_shm_usable(void *data, ngx_uint_t i)
 {
     ngx_http_upstream_health_shm_pool_peer_t  *pp = data;
 
-    uintptr_t                             m;
-    ngx_uint_t                            n;
     ngx_http_upstream_health_shm_host_t  *host;
     ngx_http_upstream_health_shm_live_t  *live;
 
@@ -267,7 +319,7 @@ ngx_http_upstream_health_shm_usable(void *data, ngx_uint_t i)
     }
 
     if (live->fails && host->max_fails && live->fails >= host->max_fails
-        && pp->snapshot->nhosts > 1
+        && ngx_http_upstream_health_shm_has_many(pp)
         && ngx_current_msec - live->checked <= host->fail_timeout)
     {
         return 0;
@@ -277,16 +329,59 @@ ngx_http_upstream_health_shm_usable(void *data, ngx_uint_t i)
         return 0;
     }
 
-    if (pp->tried) {
-        n = host - pp->snapshot->hosts;
-        m = (uintptr_t) 1 << n % NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS;
+    return !(live->tried && pp->tried
+             && ngx_http_upstream_health_shm_has_tried(pp, live));
+}
 
-        if (pp->tried[n / NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS] & m) {
-            return 0;
+
+/* asked about hosts only that some request has tried: those are not many */
+
+static ngx_uint_t
+ngx_http_upstream_health_shm_has_tried(
+    ngx_http_upstream_health_shm_pool_peer_t *pp,
+    ngx_http_upstream_health_shm_live_t *live)
+{
+    ngx_http_upstream_health_shm_held_t  *held;
+
+    for (held = pp->held; held; held = held->next) {
+        if (held->live == live && held->tried) {
+            return 1;
         }
     }
 
-    return 1;
+    return 0;
+}
+
+
+static ngx_inline ngx_int_t
+ngx_http_upstream_health_shm_hold(ngx_http_upstream_health_shm_pool_peer_t *pp,
+    ngx_http_upstream_health_shm_live_t *live)
+{
+    ngx_http_upstream_health_shm_held_t  *held;
+
+    held = &pp->first;
+
+    if (pp->held) {
+
+        if (pp->held->live == live) {
+            return NGX_OK;
+        }
+
+        held = ngx_palloc(pp->request->pool,
+                          sizeof(ngx_http_upstream_health_shm_held_t));
+        if (held == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    held->live = live;
+    held->tried = 0;
+    held->next = pp->held;
+
+    pp->held = held;
+    live->refs++;
+
+    return NGX_OK;
 }
 
 
@@ -305,9 +400,11 @@ ngx_http_upstream_health_shm_hand_out(ngx_peer_connection_t *pc,
     empty.socklen = slot->socklen;
     empty.name = slot->name;
 
-    slot->sockaddr = host->sockaddr;
-    slot->socklen = host->socklen;
-    slot->name = host->name;
+    live = host->live;
+
+    slot->sockaddr = live->sockaddr;
+    slot->socklen = live->socklen;
+    slot->name = live->name;
 
     rc = pp->hp.original_get_peer(pc, pp->hp.data);
 
@@ -318,13 +415,11 @@ ngx_http_upstream_health_shm_hand_out(ngx_peer_connection_t *pc,
     /* NGX_DONE: with a kept connection */
 
     if (rc != NGX_OK && rc != NGX_DONE) {
+        pp->snapshot = 0;
         return rc;
     }
 
-    pc->name = &host->name;
-
-    pp->host = host;
-    live = host->live;
+    pc->name = &live->name;
 
     if (ngx_current_msec - live->checked > host->fail_timeout) {
         live->checked = ngx_current_msec;
@@ -362,11 +457,11 @@ ngx_http_upstream_health_shm_free_pool_peer(ngx_peer_connection_t *pc,
 
     pc->tries = tries ? tries - 1 : 0;
 
-    if (pp->host == NULL) {
+    if (pp->snapshot == 0) {
         return;
     }
 
-    live = pp->host->live;
+    live = pp->held->live;
 
     live->conns--;
 
@@ -377,11 +472,10 @@ ngx_http_upstream_health_shm_free_pool_peer(ngx_peer_connection_t *pc,
     if (!closed) {
         ngx_http_upstream_health_shm_judge_host(pc, pp, state);
 
-    } else if (pp->snapshot->nhosts > 1
-               && ++pp->closed > pp->snapshot->usable
-               && ngx_http_upstream_health_shm_mark_tried(pp) != NGX_OK)
+    } else if (ngx_http_upstream_health_shm_has_many(pp)
+               && ++pp->closed > pp->hp.conf->snapshot->usable)
     {
-        pc->tries = 0;
+        ngx_http_upstream_health_shm_mark_tried(pp);
     }
 }
 
@@ -414,7 +508,6 @@ static void
 ngx_http_upstream_health_shm_observe_host(ngx_peer_connection_t *pc,
     ngx_http_upstream_health_shm_pool_peer_t *pp, ngx_uint_t state)
 {
-    uint32_t                                  host;
     ngx_uint_t                                status;
     ngx_http_upstream_health_shm_srv_conf_t  *hscf;
 
@@ -422,17 +515,16 @@ ngx_http_upstream_health_shm_observe_host(ngx_peer_connection_t *pc,
 
     /* hosts of the topology before have no numbers any more */
 
-    if (pp->host == NULL || pp->snapshot != hscf->snapshot || hscf->foreign
-        || !hscf->segment->mapped
+    if (pp->snapshot == 0 || hscf->snapshot == NULL
+        || pp->snapshot != hscf->snapshot->number
+        || hscf->foreign || !hscf->segment->mapped
         || !ngx_http_upstream_health_shm_failed(pc, hscf, state, &status))
     {
         return;
     }
 
-    host = pp->tier->first + (pp->host - pp->tier->hosts);
-
-    if (host < hscf->segment->shm.host_count) {
-        ngx_http_upstream_health_shm_report(hscf->segment, host, status);
+    if (pp->number < hscf->segment->shm.host_count) {
+        ngx_http_upstream_health_shm_report(hscf->segment, pp->number, status);
     }
 }
 
@@ -441,14 +533,12 @@ static void
 ngx_http_upstream_health_shm_judge_host(ngx_peer_connection_t *pc,
     ngx_http_upstream_health_shm_pool_peer_t *pp, ngx_uint_t state)
 {
-    ngx_http_upstream_health_shm_host_t  *host;
     ngx_http_upstream_health_shm_live_t  *live;
 
-    host = pp->host;
-    live = host->live;
+    live = pp->held->live;
 
-    if (state && ngx_http_upstream_health_shm_mark_tried(pp) != NGX_OK) {
-        pc->tries = 0;
+    if (state) {
+        ngx_http_upstream_health_shm_mark_tried(pp);
     }
 
     if (!(state & NGX_PEER_FAILED)) {
@@ -466,8 +556,8 @@ ngx_http_upstream_health_shm_judge_host(ngx_peer_connection_t *pc,
     live->accessed = ngx_current_msec;
     live->checked = ngx_current_msec;
 
-    if (host->max_fails && live->fails >= host->max_fails
-        && pp->snapshot->nhosts > 1)
+    if (pp->max_fails && live->fails >= pp->max_fails
+        && ngx_http_upstream_health_shm_has_many(pp))
     {
         ngx_log_error(NGX_LOG_WARN, pc->log, 0,
                       "upstream server temporarily disabled");
@@ -475,29 +565,17 @@ ngx_http_upstream_health_shm_judge_host(ngx_peer_connection_t *pc,
 }
 
 
-static ngx_int_t
+static void
 ngx_http_upstream_health_shm_mark_tried(
     ngx_http_upstream_health_shm_pool_peer_t *pp)
 {
-    ngx_uint_t  n, words;
-
-    n = pp->host - pp->snapshot->hosts;
-
-    if (pp->tried == NULL) {
-        words = pp->snapshot->nhosts / NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS + 1;
-
-        pp->tried = (words == 1) ? &pp->data
-                                 : ngx_pcalloc(pp->pool,
-                                               words * sizeof(uintptr_t));
-        if (pp->tried == NULL) {
-            return NGX_ERROR;
-        }
+    if (pp->held->tried) {
+        return;
     }
 
-    pp->tried[n / NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS] |=
-        (uintptr_t) 1 << n % NGX_HTTP_UPSTREAM_HEALTH_SHM_BITS;
-
-    return NGX_OK;
+    pp->held->tried = 1;
+    pp->held->live->tried++;
+    pp->tried++;
 }
 
 
@@ -519,7 +597,7 @@ ngx_http_upstream_health_shm_set_pool_session(ngx_peer_connection_t *pc,
 {
     ngx_http_upstream_health_shm_pool_peer_t  *pp = data;
 
-    return ngx_ssl_set_session(pc->connection, pp->host->live->ssl_session);
+    return ngx_ssl_set_session(pc->connection, pp->held->live->ssl_session);
 }
 
 
@@ -538,7 +616,7 @@ ngx_http_upstream_health_shm_save_pool_session(ngx_peer_connection_t *pc,
         return;
     }
 
-    live = pp->host->live;
+    live = pp->held->live;
 
     if (live->ssl_session) {
         ngx_ssl_free_session(live->ssl_session);

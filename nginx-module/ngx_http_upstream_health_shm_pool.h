@@ -2,14 +2,15 @@
  *
  * Pool mode: what an upstream without servers has instead.  Who owns what:
  *
- *   snapshot    one topology as this worker took it over: tiers of hosts with
- *               their addresses and names, in a pool of its own.  It never
- *               changes but for weights.  The upstream holds the newest, each
- *               request the one that it began with, until nothing can ask for
- *               its $upstream_addr any more; the last to let go frees it.
- *   live        what this worker's traffic tells of a host: connections,
- *               failures, the TLS session.  A host that is in the next
- *               topology, too, takes it along; the last snapshot frees it.
+ *   snapshot    one topology as this worker took it over: tiers of hosts, in a
+ *               pool of its own.  It never changes but for weights.  The
+ *               upstream has the newest; each pick is of that.
+ *   live        a host: its address, and what this worker's traffic tells of
+ *               it, which are connections, failures, the TLS session.  One that
+ *               is in the next topology, too, is the same there.  Snapshots
+ *               hold theirs, requests those that they were sent to, until
+ *               nothing can ask for $upstream_addr any more; the last to let go
+ *               frees it.
  *
  * Nothing in here points into the segment.
  */
@@ -26,10 +27,26 @@
 #pragma GCC visibility push(hidden)
 
 
-typedef struct {
-    ngx_uint_t                                refs;     /* snapshots */
+/* a host of the segment, as nginx has it */
 
+typedef struct {
+    uint64_t                                  identity;
+    ngx_sockaddr_t                            sockaddr;
+    socklen_t                                 socklen;  /* 0: unusable */
+    ngx_str_t                                 name;
+    u_char                                    text[NGX_SOCKADDR_STRLEN];
+} ngx_http_upstream_health_shm_place_t;
+
+
+typedef struct {
+    ngx_uint_t                                refs;
     ngx_uint_t                                taken;    /* by build number */
+    ngx_uint_t                                tried;    /* by requests */
+
+    uint64_t                                  identity;
+    struct sockaddr                          *sockaddr; /* NULL: unusable */
+    socklen_t                                 socklen;
+    ngx_str_t                                 name;
 
     /* in the newest of them; weight 0: gets no requests */
 
@@ -50,16 +67,11 @@ typedef struct {
 
 
 typedef struct {
-    struct sockaddr                          *sockaddr;  /* NULL: unusable */
-    socklen_t                                 socklen;
     uint32_t                                  max_conns;
     uint32_t                                  max_fails;
     uint32_t                                  fail_timeout;
     uint32_t                                  configured; /* weight */
     uint32_t                                  weight;    /* to begin with */
-    ngx_str_t                                 name;
-
-    uint64_t                                  identity;
     uint64_t                                  word;      /* as last seen */
     ngx_http_upstream_health_shm_live_t      *live;
 } ngx_http_upstream_health_shm_host_t;
@@ -76,7 +88,7 @@ typedef struct {
 
 
 struct ngx_http_upstream_health_shm_snapshot_s {
-    ngx_uint_t                                refs;
+    ngx_uint_t                                number;   /* of its build */
     ngx_pool_t                               *pool;
 
     ngx_http_upstream_health_shm_tier_t      *tiers;
@@ -93,14 +105,13 @@ struct ngx_http_upstream_health_shm_snapshot_s {
     ngx_uint_t                                done;     /* hosts */
 
     unsigned                                  hash:1;   /* needs a key */
-    unsigned                                  parting:1;
 };
 
 
 /* lives of the snapshot before; a power of two places */
 
 typedef struct {
-    ngx_http_upstream_health_shm_host_t     **hosts;
+    ngx_http_upstream_health_shm_live_t     **lives;
     ngx_uint_t                                places;
     ngx_uint_t                                done;     /* of that snapshot */
     ngx_uint_t                                number;   /* of the build */
@@ -124,8 +135,6 @@ void ngx_http_upstream_health_shm_put_in_force(
 
 void ngx_http_upstream_health_shm_retire(
     ngx_http_upstream_health_shm_snapshot_t *snapshot);
-void ngx_http_upstream_health_shm_let_go(
-    ngx_http_upstream_health_shm_snapshot_t *snapshot);
 ngx_int_t ngx_http_upstream_health_shm_bury(ngx_uint_t *work);
 
 /* build.c */
@@ -139,9 +148,9 @@ void ngx_http_upstream_health_shm_give_up_build(
 
 /* host.c */
 
-ngx_int_t ngx_http_upstream_health_shm_set_address(
-    ngx_http_upstream_health_shm_host_t *host, struct health_shm *shm,
-    uint32_t number, ngx_pool_t *pool);
+void ngx_http_upstream_health_shm_locate(
+    ngx_http_upstream_health_shm_place_t *place, struct health_shm *shm,
+    uint32_t number);
 
 uint32_t ngx_http_upstream_health_shm_configured(struct health_shm *shm,
     uint32_t host);
@@ -153,7 +162,8 @@ ngx_int_t ngx_http_upstream_health_shm_know(
     ngx_http_upstream_health_shm_snapshot_t *before, ngx_pool_t *temp,
     ngx_uint_t *work);
 ngx_http_upstream_health_shm_live_t *ngx_http_upstream_health_shm_get_live(
-    ngx_http_upstream_health_shm_known_t *known, uint64_t identity);
+    ngx_http_upstream_health_shm_known_t *known,
+    ngx_http_upstream_health_shm_place_t *place);
 void ngx_http_upstream_health_shm_drop_live(
     ngx_http_upstream_health_shm_live_t *live);
 

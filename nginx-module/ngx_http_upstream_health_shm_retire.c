@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * How a snapshot goes: some hosts at a time, since there may be very many.
+ * How a snapshot goes that is not in force, or never came to be: some hosts at
+ * a time, since there may be very many.
  *
- * First it parts with its upstream: hosts that are not in the next one get no
- * requests any more, also not by those which began with it.  When the last of
- * these has let go of it, it is freed.
- *
- * The queue is the process's: a snapshot may be held for longer than its cycle
- * lasts.  When no cycle is there to come back to it, all is done at once.
+ * The queue is the process's: it may take longer than its cycle lasts.  When no
+ * cycle is there to come back to it, all is done at once.
  */
 
 
 #include "ngx_http_upstream_health_shm_pool.h"
 
 
-static ngx_int_t ngx_http_upstream_health_shm_part(
-    ngx_http_upstream_health_shm_snapshot_t *snapshot, ngx_uint_t *work);
 static ngx_int_t ngx_http_upstream_health_shm_free_snapshot(
     ngx_http_upstream_health_shm_snapshot_t *snapshot, ngx_uint_t *work);
 
@@ -26,29 +21,11 @@ static ngx_queue_t  ngx_http_upstream_health_shm_retired = {
 };
 
 
-/* Another one is in force. */
-
 void
 ngx_http_upstream_health_shm_retire(
     ngx_http_upstream_health_shm_snapshot_t *snapshot)
 {
-    snapshot->parting = 1;
-    snapshot->done = 0;
-
-    ngx_queue_insert_tail(&ngx_http_upstream_health_shm_retired,
-                          &snapshot->queue);
-}
-
-
-void
-ngx_http_upstream_health_shm_let_go(
-    ngx_http_upstream_health_shm_snapshot_t *snapshot)
-{
     ngx_uint_t  work;
-
-    if (--snapshot->refs) {
-        return;
-    }
 
     snapshot->done = 0;
 
@@ -76,44 +53,12 @@ ngx_http_upstream_health_shm_bury(ngx_uint_t *work)
         snapshot = ngx_queue_data(q, ngx_http_upstream_health_shm_snapshot_t,
                                   queue);
 
-        rc = snapshot->parting
-             ? ngx_http_upstream_health_shm_part(snapshot, work)
-             : ngx_http_upstream_health_shm_free_snapshot(snapshot, work);
+        rc = ngx_http_upstream_health_shm_free_snapshot(snapshot, work);
 
         if (rc != NGX_OK) {
             return rc;
         }
     }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_upstream_health_shm_part(
-    ngx_http_upstream_health_shm_snapshot_t *snapshot, ngx_uint_t *work)
-{
-    ngx_http_upstream_health_shm_live_t  *live;
-
-    for ( /* void */ ; snapshot->done < snapshot->nhosts; snapshot->done++) {
-
-        if (*work == 0) {
-            return NGX_AGAIN;
-        }
-
-        (*work)--;
-
-        live = snapshot->hosts[snapshot->done].live;
-
-        if (live->snapshot == snapshot) {
-            live->weight = 0;
-        }
-    }
-
-    snapshot->parting = 0;
-
-    ngx_queue_remove(&snapshot->queue);
-    ngx_http_upstream_health_shm_let_go(snapshot);
 
     return NGX_OK;
 }
@@ -137,6 +82,7 @@ ngx_http_upstream_health_shm_free_snapshot(
         live = snapshot->hosts[snapshot->done].live;
 
         if (live->snapshot == snapshot) {
+            live->snapshot = NULL;
             live->balance = NULL;
         }
 

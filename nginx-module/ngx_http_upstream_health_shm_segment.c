@@ -240,14 +240,14 @@ ngx_http_upstream_health_shm_stop(void *data)
         ngx_http_upstream_health_shm_unmap_former(segment[i], (size_t) -1);
     }
 
-    /* requests that go on have their own hold on them */
+    /* requests that go on have their own hold on hosts */
 
     hscfp = hmcf->upstreams.elts;
 
     for (i = 0; i < hmcf->upstreams.nelts; i++) {
 
         if (hscfp[i]->snapshot) {
-            ngx_http_upstream_health_shm_let_go(hscfp[i]->snapshot);
+            ngx_http_upstream_health_shm_retire(hscfp[i]->snapshot);
             hscfp[i]->snapshot = NULL;
         }
     }

@@ -238,7 +238,7 @@ ngx_http_upstream_health_shm_weight(
     ngx_http_upstream_health_shm_srv_conf_t *hscf,
     ngx_http_upstream_health_shm_host_t *host)
 {
-    if (host->sockaddr == NULL) {
+    if (host->live->sockaddr == NULL) {
         return 0;
     }
 

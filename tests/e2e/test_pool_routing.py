@@ -7,7 +7,7 @@ import pytest
 
 from backends import Backends
 from nginx import Crowd, Nginx, free_port, wait_for
-from pools import Request, pool, serves, upstream
+from pools import Request, pool, serves, upstream, worker_memory
 from segment import Segment
 
 
@@ -279,6 +279,52 @@ def test_removed_hosts_finish_what_they_began(folder):
             wait_for(lambda: sum(
                 1 for line in open(folder / "access.log")
                 if line == f"{a.address} 200\n") >= at_a, "lines about a")
+
+
+def test_the_next_try_goes_to_a_host_that_is_there_now(folder):
+    """What was there when a request began may all be gone when its host
+    fails."""
+    with Backends(4) as backends, Segment(folder / "health.shm") as segment:
+        a, b, c, d = backends
+        segment.pools({pool("p"): [a, b]})
+        with Nginx(folder, upstream(folder)) as nginx:
+            a.delay = b.delay = 30
+            requests = [Request(nginx) for _ in range(6)]
+            wait_for(lambda: sum(backends.counts()) == 6, "all of them")
+            a.delay = b.delay = 0
+            segment.pools({pool("q"): [c, d]})
+            with Crowd(nginx) as crowd:
+                wait_for(lambda: reached(crowd, backends) == "cd", "both")
+            backends.reset()
+            a.stop()
+            b.stop()
+            assert [r.status() for r in requests] == [200] * 6
+            assert c.requests + d.requests == 6
+
+
+def test_requests_hold_their_hosts_and_no_more(folder):
+    """Long ones, while topologies of many hosts come and go."""
+    with Backends(2) as backends, Segment(folder / "health.shm") as segment, \
+            Nginx(folder, upstream(folder), workers=1) as nginx:
+        requests, sizes = [], []
+        for n in range(12):
+            b = backends[n % 2]
+            segment.tell("pool first web 0 round_robin")
+            segment.tell(f"host {b.name} {b.address}")
+            segment.tell("pool many web 1 hash")
+            segment.tell_all([f"host h{i} 127.1.{i >> 8}.{i & 255}:9"
+                              for i in range(20000)])
+            segment.tell("activate")
+            wait_for(lambda: nginx.get().body == b.name, "its hosts")
+            b.delay = 30
+            backends.reset()
+            requests.append(Request(nginx))
+            wait_for(lambda: b.requests == 1, "the request")
+            b.delay = 0
+            sizes += worker_memory(nginx)
+        for b in backends:
+            b.stop()
+        assert max(sizes[6:]) < max(sizes[:6]) + 20000
 
 
 def test_a_topology_may_come_again_and_again(folder):

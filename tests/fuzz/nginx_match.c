@@ -182,16 +182,14 @@ static void check_members(conf_t *conf)
 
 static void check_hosts(struct health_shm *shm)
 {
-	ngx_http_upstream_health_shm_host_t host;
+	ngx_http_upstream_health_shm_place_t place;
 
 	for (uint32_t i = 0; i < shm->host_count; i++) {
-		ngx_int_t rc;
-
-		memset(&host, 0, sizeof(host));
-		rc = ngx_http_upstream_health_shm_set_address(&host, shm, i,
-		                                              NULL);
-		HOLDS(rc == NGX_OK || rc == NGX_DECLINED);
-		HOLDS((rc == NGX_OK) == (host.sockaddr != NULL));
+		memset(&place, 0, sizeof(place));
+		ngx_http_upstream_health_shm_locate(&place, shm, i);
+		HOLDS(place.socklen <= sizeof(place.sockaddr));
+		HOLDS(place.name.len <= sizeof(place.text));
+		HOLDS((place.socklen > 0) == (place.name.len > 0));
 		HOLDS(ngx_http_upstream_health_shm_configured(shm, i) > 0);
 	}
 }
