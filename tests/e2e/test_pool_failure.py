@@ -9,7 +9,7 @@ import time
 import pytest
 
 from backends import Backends
-from nginx import Crowd, Nginx, free_port, settle, wait_for
+from nginx import Crowd, Nginx, PRELOAD, free_port, settle, wait_for
 from pools import Request, pool, serves, upstream
 from reports import FAILURE, Reports
 from segment import Segment
@@ -260,6 +260,7 @@ def test_a_coarse_clock(folder):
                      "the many", timeout=4)
 
 
+@pytest.mark.skipif(bool(PRELOAD), reason="sanitizers have memory of their own")
 def test_no_memory_for_the_next_hosts(folder):
     """Those before them serve.  A worker asks for more once a second and gives
     back what it got in vain: neither its memory nor its log fills up."""
