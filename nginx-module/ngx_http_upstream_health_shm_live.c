@@ -115,11 +115,16 @@ ngx_http_upstream_health_shm_create_live(
     live->refs = 1;
     live->identity = place->identity;
 
+    p = (u_char *) (live + 1);
+
     if (place->socklen == 0) {
+
+        /* memcmp() takes no NULL, not even for nothing */
+
+        live->name.data = p;
+
         return live;
     }
-
-    p = (u_char *) (live + 1);
 
     live->sockaddr = (struct sockaddr *) p;
     live->socklen = place->socklen;
