@@ -448,6 +448,21 @@ def test_failures_survive_another_topology(folder):
             assert c.requests > 0 and a.requests == 1
 
 
+def test_failures_of_hosts_of_one_address_survive(folder):
+    """However many they are."""
+    host = f"127.0.0.1:{free_port()}", "max_fails=1 fail_timeout=600000"
+    with Backends(1) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p"): [host] * 100})
+        with Nginx(folder, upstream(folder), workers=1) as nginx:
+            tries = nginx.get().headers["X-Upstream"].split(", ")
+            assert tries == [host[0]] * 100
+            segment.pools({pool("p"): [host] * 100, pool("q", 1): backends})
+            answer = wait_for(
+                lambda: (lambda a: a if a.status == 200 else None)(nginx.get()),
+                "the other pool")
+            assert answer.headers["X-Upstream"] == backends[0].address
+
+
 def test_max_conns(folder):
     with Backends(2) as backends, Segment(folder / "health.shm") as segment:
         a, b = backends
