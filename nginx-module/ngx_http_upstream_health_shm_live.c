@@ -20,6 +20,17 @@ static ngx_http_upstream_health_shm_live_t *
     ngx_http_upstream_health_shm_place_t *place);
 
 
+/* the k'th; what tells hosts of one address apart is in the upper half */
+
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_nth(ngx_http_upstream_health_shm_known_t *known,
+    uint64_t identity, ngx_uint_t k)
+{
+    return (ngx_uint_t) ((identity ^ identity >> 32) + k)
+           & (known->places - 1);
+}
+
+
 /* NGX_AGAIN: there is no work left, but there are hosts */
 
 ngx_int_t
@@ -50,7 +61,7 @@ ngx_http_upstream_health_shm_know(ngx_http_upstream_health_shm_known_t *known,
         live = before->hosts[known->done].live;
 
         for (k = 0; k < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; k++) {
-            n = (live->identity + k) & (known->places - 1);
+            n = ngx_http_upstream_health_shm_nth(known, live->identity, k);
 
             if (known->lives[n] == NULL) {
                 known->lives[n] = live;
@@ -70,11 +81,12 @@ ngx_http_upstream_health_shm_get_live(
     ngx_http_upstream_health_shm_known_t *known,
     ngx_http_upstream_health_shm_place_t *place)
 {
-    ngx_uint_t                            k;
+    ngx_uint_t                            k, n;
     ngx_http_upstream_health_shm_live_t  *live;
 
     for (k = 0; known->lives && k < NGX_HTTP_UPSTREAM_HEALTH_SHM_PROBES; k++) {
-        live = known->lives[(place->identity + k) & (known->places - 1)];
+        n = ngx_http_upstream_health_shm_nth(known, place->identity, k);
+        live = known->lives[n];
 
         if (live == NULL) {
             break;
@@ -115,11 +127,16 @@ ngx_http_upstream_health_shm_create_live(
     live->refs = 1;
     live->identity = place->identity;
 
+    p = (u_char *) (live + 1);
+
     if (place->socklen == 0) {
+
+        /* memcmp() takes no NULL, not even for nothing */
+
+        live->name.data = p;
+
         return live;
     }
-
-    p = (u_char *) (live + 1);
 
     live->sockaddr = (struct sockaddr *) p;
     live->socklen = place->socklen;

@@ -22,11 +22,19 @@ ngx_http_upstream_health_shm_renew_snapshot(
 
     if (hscf->build == NULL) {
 
-        if (!(hscf->foreign || hscf->outdated)
-            || (ngx_msec_int_t) (hscf->later - ngx_current_msec) > 0)
+        if (!(hscf->foreign || hscf->outdated)) {
+            return NGX_OK;
+        }
+
+        /* with 32 bits, times of long ago are times to come */
+
+        if (hscf->later
+            && (ngx_msec_int_t) (hscf->later - ngx_current_msec) > 0)
         {
             return NGX_OK;
         }
+
+        hscf->later = 0;
 
         /* those before it go first, or one would wait behind each that comes */
 

@@ -2,7 +2,9 @@
 """Pool mode when something is wrong: no segment or a bad one, a silent writer,
 hosts that fail, limits that are reached."""
 
+import os
 import resource
+import shutil
 import struct
 import time
 
@@ -153,6 +155,26 @@ def test_hosts_without_an_address_are_said_once(folder):
             assert nginx.health_lines() == [
                 'upstream_health: 2 hosts of upstream "web" in segment '
                 f'"{folder}/health.shm" have no usable address']
+
+
+def test_hosts_without_an_address_are_handed_on(folder):
+    """... to the next topology, where they have none either."""
+    path = folder / "health.shm"
+    with Backends(2) as backends, Segment(path) as segment:
+        segment.pools({pool("p"): backends})
+        with open(path, "r+b") as file:
+            file.seek(64)
+            hosts_at, = struct.unpack("=Q", file.read(8))
+            file.seek(hosts_at + 14)
+            file.write(bytes([99]))
+        with Nginx(folder, upstream(folder), workers=1) as nginx:
+            nginx.log.wait("have no usable address")
+            segment.kill()
+            shutil.copyfile(path, folder / "next")
+            os.rename(folder / "next", path)
+            nginx.log.wait("have no usable address", 2)
+            serves(nginx)
+            assert backends.counts()[0] == 0
 
 
 def test_an_empty_tier_is_passed_over(folder):
@@ -424,6 +446,21 @@ def test_failures_survive_another_topology(folder):
             segment.pools({pool("p"): [(c, keys), (a, keys), (b, keys)]})
             assert crowd.get(40) == {200: 40}
             assert c.requests > 0 and a.requests == 1
+
+
+def test_failures_of_hosts_of_one_address_survive(folder):
+    """However many they are."""
+    host = f"127.0.0.1:{free_port()}", "max_fails=1 fail_timeout=600000"
+    with Backends(1) as backends, Segment(folder / "health.shm") as segment:
+        segment.pools({pool("p"): [host] * 100})
+        with Nginx(folder, upstream(folder), workers=1) as nginx:
+            tries = nginx.get().headers["X-Upstream"].split(", ")
+            assert tries == [host[0]] * 100
+            segment.pools({pool("p"): [host] * 100, pool("q", 1): backends})
+            answer = wait_for(
+                lambda: (lambda a: a if a.status == 200 else None)(nginx.get()),
+                "the other pool")
+            assert answer.headers["X-Upstream"] == backends[0].address
 
 
 def test_max_conns(folder):
