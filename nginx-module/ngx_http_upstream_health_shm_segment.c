@@ -240,7 +240,7 @@ ngx_http_upstream_health_shm_stop(void *data)
         ngx_http_upstream_health_shm_unmap_former(segment[i], (size_t) -1);
     }
 
-    /* requests that go on have their own hold on hosts */
+    /* requests that go on hold their hosts, and get no further try */
 
     hscfp = hmcf->upstreams.elts;
 
