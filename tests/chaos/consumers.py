@@ -132,8 +132,8 @@ class Program:
             return []
 
 
-LINE = re.compile(r'(\d+)#\d+: (?:\*\d+ )?upstream_health: (\w+) '
-                  r'upstream="([^"]*)" pool="([^"]*)"'
+LINE = re.compile(r'(\S+ \S+) \[\w+\] (\d+)#\d+: (?:\*\d+ )?'
+                  r'upstream_health: (\w+) upstream="([^"]*)" pool="([^"]*)"'
                   r'(?: host="([^"]*)" addr=(\S+))?.* seq=(\d+)')
 
 
@@ -148,9 +148,11 @@ class ErrorLog:
     def heard(self):
         found = []
         for line in self.log.lines(r"upstream_health: \w+ .* seq="):
-            pid, event, upstream, pool, host, _, seq = LINE.search(
+            logged, pid, event, upstream, pool, host, _, seq = LINE.search(
                 line).groups()
-            found.append((int(pid), {"seq": int(seq), "event": event,
-                                     "upstream": upstream, "pool": pool,
-                                     "host": host}))
+            found.append((int(pid), {
+                "logged_s": time.mktime(time.strptime(logged,
+                                                      "%Y/%m/%d %H:%M:%S")),
+                "seq": int(seq), "event": event, "upstream": upstream,
+                "pool": pool, "host": host}))
         return found

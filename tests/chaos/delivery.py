@@ -4,6 +4,7 @@ consumer heard, by each one's contract.
 """
 
 import collections
+import time
 
 from actions import SHELF, SPARE
 from checkerd import timestamp
@@ -12,6 +13,8 @@ from consumers import ErrorLog
 # Between an event and its being told, at worst, where it was the last before
 # an end of our making.
 UNTOLD_S = 1.5
+# From an event to nginx's line about it, whoever was held up.
+LOGGED_S = 30
 
 
 def overlaps(start, end, spans, slack=0.0):
@@ -168,9 +171,14 @@ class Delivery:
 
 def is_of(document, event):
     """In an hour, two sequences may have an event of the same number that are
-    alike but for their time."""
+    alike but for their time.  Lines of nginx have its own time, and no more of
+    that than seconds."""
     if "at" in document and abs(timestamp(document["at"]) * 1e6 -
                                 event["at_us"]) > 2000:
+        return False
+    if "logged_s" in document and abs(
+            document["logged_s"] - event["seen"] -
+            (time.time() - time.monotonic())) > LOGGED_S:
         return False
     return all(event[key] == value for key, value in document.items()
                if key in event)
