@@ -50,10 +50,11 @@ typedef struct {
     ngx_uint_t                                tried;   /* of those held */
     ngx_uint_t                                closed;  /* kept connections */
 
-    /* of the last pick; 0: there was none */
-
     ngx_http_upstream_health_shm_tier_t      *tier;    /* during a pick */
-    ngx_uint_t                                snapshot; /* its number */
+
+    /* of the last pick */
+
+    ngx_uint_t                                snapshot; /* its number, or 0 */
     uint32_t                                  number;  /* in the segment */
     uint32_t                                  max_fails;
 

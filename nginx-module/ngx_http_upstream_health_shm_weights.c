@@ -31,6 +31,17 @@ static void ngx_http_upstream_health_shm_weigh(
     ngx_uint_t i, uint32_t weight);
 
 
+/* one that the next snapshot has is weighed when that is in force */
+
+static ngx_inline ngx_uint_t
+ngx_http_upstream_health_shm_differs(
+    ngx_http_upstream_health_shm_snapshot_t *snapshot,
+    ngx_http_upstream_health_shm_live_t *live, uint32_t weight)
+{
+    return live->weight != weight && live->snapshot == snapshot;
+}
+
+
 /*
  * Brings all weights in line, whatever was done before.  Who is out is out at
  * once; of those who come in some may be left for later: NGX_AGAIN.
@@ -100,8 +111,8 @@ ngx_http_upstream_health_shm_weigh_tier(
 
         weight = ngx_http_upstream_health_shm_weight(hscf, host);
 
-        if (weight == host->live->weight
-            || host->live->snapshot != hscf->snapshot)
+        if (!ngx_http_upstream_health_shm_differs(hscf->snapshot, host->live,
+                                                  weight))
         {
             continue;
         }
@@ -197,9 +208,7 @@ ngx_http_upstream_health_shm_weigh(
     tier = &snapshot->tiers[t];
     live = tier->hosts[i].live;
 
-    /* one that the next snapshot has is weighed when that is in force */
-
-    if (live->weight == weight || live->snapshot != snapshot) {
+    if (!ngx_http_upstream_health_shm_differs(snapshot, live, weight)) {
         return;
     }
 
